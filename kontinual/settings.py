@@ -1,0 +1,59 @@
+"""Where things are: read once from the environment (`KONTINUAL_*`) when a process starts."""
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+__all__ = ["Settings"]
+
+
+class Settings(BaseSettings):
+    """What differs between a laptop and a cluster, and between two laptops.
+
+    Every field can be set as `KONTINUAL_<NAME>`. The defaults are those of the
+    laptop stack, all below one folder.
+    """
+
+    model_config = SettingsConfigDict(env_prefix="KONTINUAL_", extra="ignore", frozen=True)
+
+    home: Path = Field(default=Path(".kontinual"), description="folder of the laptop stack")
+    lake: str | None = Field(default=None, description="fsspec URL; default <home>/lake")
+    tracking: str | None = Field(default=None, description="MLflow URI; default sqlite in <home>")
+    ledger: str | None = Field(default=None, description="SQLAlchemy URL; default sqlite in <home>")
+    host: str = "127.0.0.1"
+    prometheus: str = "http://127.0.0.1:19090"
+    alertmanager: str = "http://127.0.0.1:19093"
+    collector: str = "http://127.0.0.1:18081"
+    trigger: str = "http://127.0.0.1:18082"
+    gateway: Literal["envoy"] = "envoy"
+    gateway_url: str = "http://127.0.0.1:18080"
+    gateway_admin: str = "http://127.0.0.1:18901"
+    predictor_module: str = Field(
+        default="kontinual.serving", description="run as `python -m` for each predictor"
+    )
+    token: SecretStr = Field(
+        default=SecretStr(""), description="bearer token of trigger and its webhook"
+    )
+    speedup: float = Field(
+        default=1.0,
+        ge=1,
+        description="how many times faster than the wall clock the loop's windows pass (demo)",
+    )
+
+    @property
+    def lake_url(self) -> str:
+        return self.lake or (self.home.resolve() / "lake").as_uri()
+
+    @property
+    def tracking_uri(self) -> str:
+        return self.tracking or f"sqlite:///{self.home.resolve() / 'mlflow.db'}"
+
+    @property
+    def ledger_url(self) -> str:
+        return self.ledger or f"sqlite:///{self.home.resolve() / 'ledger.db'}"
+
+    def real_seconds(self, loop_seconds: float) -> float:
+        """A declared time span in seconds of the wall clock, at this speed-up."""
+        return loop_seconds / self.speedup

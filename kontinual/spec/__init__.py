@@ -1,0 +1,92 @@
+"""The declaration of a loop, and the contracts between its stations. Nothing here acts."""
+
+from kontinual.spec.base import Duration, format_duration, parse_duration
+from kontinual.spec.data import (
+    CategoryFeature,
+    Data,
+    Feature,
+    History,
+    IntegerFeature,
+    Label,
+    NumberFeature,
+)
+from kontinual.spec.decide import (
+    Action,
+    Alert,
+    AlertKind,
+    Gate,
+    Monitoring,
+    Rollout,
+    RolloutChecks,
+    TriggerPolicy,
+)
+from kontinual.spec.events import (
+    PREDICTION_EVENT,
+    Feedback,
+    LabelRecord,
+    PredictionData,
+    utc_text,
+)
+from kontinual.spec.load import InvalidLoop, Problem, load_loop, parse_loop
+from kontinual.spec.loop import API_VERSION, Loop
+from kontinual.spec.metrics import LOW_CONFIDENCE, SCORE_BINS
+from kontinual.spec.records import Outcome, RolloutStep, RunRecord
+from kontinual.spec.training import (
+    CategoricalParameter,
+    DiscreteParameter,
+    DoubleParameter,
+    IntParameter,
+    Metric,
+    Parameter,
+    Trainer,
+    Training,
+    Tuning,
+    Validation,
+)
+
+__all__ = [
+    "API_VERSION",
+    "LOW_CONFIDENCE",
+    "PREDICTION_EVENT",
+    "SCORE_BINS",
+    "Action",
+    "Alert",
+    "AlertKind",
+    "CategoricalParameter",
+    "CategoryFeature",
+    "Data",
+    "DiscreteParameter",
+    "DoubleParameter",
+    "Duration",
+    "Feature",
+    "Feedback",
+    "Gate",
+    "History",
+    "IntParameter",
+    "IntegerFeature",
+    "InvalidLoop",
+    "Label",
+    "LabelRecord",
+    "Loop",
+    "Metric",
+    "Monitoring",
+    "NumberFeature",
+    "Outcome",
+    "Parameter",
+    "PredictionData",
+    "Problem",
+    "Rollout",
+    "RolloutChecks",
+    "RolloutStep",
+    "RunRecord",
+    "Trainer",
+    "Training",
+    "TriggerPolicy",
+    "Tuning",
+    "Validation",
+    "format_duration",
+    "load_loop",
+    "parse_duration",
+    "parse_loop",
+    "utc_text",
+]

@@ -1,0 +1,57 @@
+"""What every part of the declaration shares."""
+
+import re
+from datetime import timedelta
+from typing import Annotated, Any
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer
+
+__all__ = ["Duration", "Name", "Share", "Strict", "format_duration", "parse_duration"]
+
+_UNITS = {"w": 604800, "d": 86400, "h": 3600, "m": 60, "s": 1}
+_DURATION = re.compile(r"(?:(\d+)w)?(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?")
+
+
+class Strict(BaseModel):
+    """A part of the declaration: unknown keys are errors, values never change."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+
+
+def parse_duration(value: Any) -> timedelta:
+    """Read a duration as Prometheus writes it: `90s`, `6h`, `1d12h`, `4w`.
+
+    Raises:
+        ValueError: the text is no such duration, or it is zero.
+    """
+    if isinstance(value, timedelta):
+        return value
+    match = _DURATION.fullmatch(value) if isinstance(value, str) and value else None
+    if match is None:
+        raise ValueError(f"a duration is written like 90s, 6h, 1d12h or 4w, but got {value!r}")
+    seconds = sum(
+        int(n) * unit for n, unit in zip(match.groups(), _UNITS.values(), strict=True) if n
+    )
+    return timedelta(seconds=seconds)
+
+
+def format_duration(value: timedelta) -> str:
+    """Write a duration as Prometheus does, in whole seconds at the finest."""
+    rest, parts = round(value.total_seconds()), []
+    for unit, size in _UNITS.items():
+        count, rest = divmod(rest, size)
+        if count:
+            parts.append(f"{count}{unit}")
+    return "".join(parts) or "0s"
+
+
+Duration = Annotated[
+    timedelta,
+    BeforeValidator(parse_duration, json_schema_input_type=str),
+    PlainSerializer(format_duration, return_type=str),
+]
+Name = Annotated[
+    str,
+    Field(pattern=r"^[a-z0-9]([a-z0-9-]{0,40}[a-z0-9])?$", description="lower-case DNS label"),
+]
+Share = Annotated[float, Field(ge=0, le=1)]

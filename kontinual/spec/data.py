@@ -1,0 +1,134 @@
+"""The data of a loop: features, label, history, slices."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from kontinual.spec.base import Duration, Share, Strict
+
+__all__ = [
+    "CategoryFeature",
+    "Data",
+    "Feature",
+    "History",
+    "IntegerFeature",
+    "Label",
+    "NumberFeature",
+]
+
+ColumnName = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_]{0,62}$")]
+
+
+class _FeatureBase(Strict):
+    name: ColumnName
+    description: str = ""
+    nullable: bool = Field(default=False, description="may a request leave the value null?")
+
+
+class _Ranged(_FeatureBase):
+    range: tuple[float, float] = Field(description="least and greatest plausible value")
+    unit: str = ""
+
+    @model_validator(mode="after")
+    def _ordered(self) -> "_Ranged":
+        low, high = self.range
+        if not low < high:
+            raise ValueError(f"range needs low < high, but got [{low}, {high}]")
+        return self
+
+
+class NumberFeature(_Ranged):
+    """A real number."""
+
+    type: Literal["number"] = "number"
+
+
+class IntegerFeature(_Ranged):
+    """A whole number."""
+
+    type: Literal["integer"] = "integer"
+
+
+class CategoryFeature(_FeatureBase):
+    """One of a fixed set of strings. Others are served as "unseen", and counted."""
+
+    type: Literal["category"] = "category"
+    vocabulary: list[str] = Field(min_length=2, max_length=10_000)
+
+    @model_validator(mode="after")
+    def _unique(self) -> "CategoryFeature":
+        twice = sorted({v for v in self.vocabulary if self.vocabulary.count(v) > 1})
+        if twice:
+            raise ValueError(f"vocabulary values must be unique, but {twice} stand twice")
+        return self
+
+
+Feature = Annotated[NumberFeature | IntegerFeature | CategoryFeature, Field(discriminator="type")]
+
+
+class Label(Strict):
+    """What is predicted: a yes (1) or no (0)."""
+
+    name: ColumnName
+    delay: Duration = Field(description="how long after the prediction a label is usually known")
+
+
+class History(Strict):
+    """The first labelled rows: a table, or a DuckDB query over tables.
+
+    Exactly one of the two. Relative paths count from the declaration's folder.
+    """
+
+    table: str | None = Field(default=None, description="parquet or CSV file, or a glob of them")
+    query: str | None = Field(default=None, description="SELECT ... in DuckDB's SQL")
+
+    @model_validator(mode="after")
+    def _one(self) -> "History":
+        if (self.table is None) == (self.query is None):
+            raise ValueError("history needs exactly one of `table` and `query`")
+        return self
+
+
+class Data(Strict):
+    """Rows are what requests and labels say."""
+
+    id: ColumnName = Field(description="request field that a late label refers to")
+    time: ColumnName = Field(description="request field with the event's time (ISO 8601)")
+    label: Label
+    features: list[Feature] = Field(min_length=1)
+    slices: list[ColumnName] = Field(
+        default_factory=list, description="category features whose groups are watched apart"
+    )
+    history: History
+    span: Duration = Field(
+        default="30d", validate_default=True, description="the history is cut into spans this long"
+    )
+    holdout: Share = Field(
+        default=0.2, gt=0, lt=0.9, description="share of each span kept for evaluation only"
+    )
+    replay_rows: int = Field(
+        default=100_000, ge=0, description="rows sampled from all older spans into a training"
+    )
+
+    @property
+    def feature_names(self) -> list[str]:
+        return [f.name for f in self.features]
+
+    def feature(self, name: str) -> NumberFeature | IntegerFeature | CategoryFeature:
+        """The feature of this name; KeyError when there is none."""
+        for feature in self.features:
+            if feature.name == name:
+                return feature
+        raise KeyError(name)
+
+    @model_validator(mode="after")
+    def _columns(self) -> "Data":
+        names = [self.id, self.time, self.label.name, *self.feature_names]
+        twice = sorted({n for n in names if names.count(n) > 1})
+        if twice:
+            raise ValueError(f"id, time, label and features need distinct names, but {twice} recur")
+        for name in self.slices:
+            if name not in self.feature_names or self.feature(name).type != "category":
+                known = [f.name for f in self.features if f.type == "category"]
+                raise ValueError(f"slices name category features {known}, but got {name!r}")
+        return self

@@ -1,0 +1,134 @@
+"""Reading a declaration, with every mistake named by its line."""
+
+import difflib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import fsspec
+from pydantic import ValidationError
+from ruamel.yaml import YAML
+from ruamel.yaml.error import MarkedYAMLError, YAMLError
+
+from kontinual.errors import SpecError
+from kontinual.spec.loop import Loop
+
+__all__ = ["InvalidLoop", "Problem", "load_loop", "parse_loop"]
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One mistake: where it stands and what would be right."""
+
+    line: int
+    path: str
+    message: str
+
+    def __str__(self) -> str:
+        return f"line {self.line}: {self.path}: {self.message}"
+
+
+class InvalidLoop(SpecError):
+    """A declaration with mistakes, all of them listed."""
+
+    def __init__(self, source: str, problems: Sequence[Problem]) -> None:
+        self.source = source
+        self.problems = sorted(problems, key=lambda p: p.line)
+        lines = "\n".join(f"{source}:{p.line}: {p.path}: {p.message}" for p in self.problems)
+        super().__init__(lines)
+
+
+def load_loop(url: str) -> Loop:
+    """The loop declared at a path or any fsspec URL.
+
+    Raises:
+        SpecError: nothing can be read there.
+        InvalidLoop: it is not YAML, or not a valid declaration.
+    """
+    try:
+        with fsspec.open(url, "rt", encoding="utf-8") as file:
+            text = file.read()
+    except (OSError, ValueError, ImportError) as exc:
+        raise SpecError(f"{url}: the declaration can not be read: {exc}") from exc
+    return parse_loop(text, source=str(url))
+
+
+def parse_loop(text: str, *, source: str = "loop.yaml") -> Loop:
+    """The loop that a text declares.
+
+    Raises:
+        InvalidLoop: it is not YAML, or not a valid declaration.
+    """
+    tree = _read_yaml(text, source)
+    if not isinstance(tree, Mapping):
+        raise InvalidLoop(
+            source, [Problem(1, "(document)", "a mapping with apiVersion, kind, name, … is needed")]
+        )
+    try:
+        return Loop.model_validate(tree)
+    except ValidationError as exc:
+        raise InvalidLoop(
+            source, [_problem(tree, e["loc"], e["type"], e["msg"]) for e in exc.errors()]
+        ) from exc
+
+
+def _read_yaml(text: str, source: str) -> Any:
+    try:
+        return YAML(typ="rt").load(text)
+    except MarkedYAMLError as exc:
+        line = exc.problem_mark.line + 1 if exc.problem_mark else 1
+        message = " ".join(str(p) for p in (exc.problem, exc.context) if p)
+        raise InvalidLoop(source, [Problem(line, "(document)", f"not YAML: {message}")]) from exc
+    except YAMLError as exc:
+        raise InvalidLoop(source, [Problem(1, "(document)", f"not YAML: {exc}")]) from exc
+
+
+def _problem(tree: Any, loc: tuple[int | str, ...], kind: str, message: str) -> Problem:
+    line, path, siblings = _locate(tree, loc)
+    if kind in {"extra_forbidden", "missing"} and not path.endswith(str(loc[-1])):
+        path = f"{path}.{loc[-1]}" if loc[:-1] else str(loc[-1])
+    message = message.removeprefix("Value error, ")
+    if kind == "extra_forbidden":
+        close = difflib.get_close_matches(str(loc[-1]), _known_keys(siblings, loc), n=1)
+        message = "unknown key" + (f", did you mean `{close[0]}`?" if close else "")
+    elif kind == "missing":
+        message = "this key is missing"
+    return Problem(line, path, message)
+
+
+def _locate(tree: Any, loc: tuple[int | str, ...]) -> tuple[int, str, Any]:
+    """Line and dotted path of a pydantic location, past the tags of its unions."""
+    node, siblings, line, path = tree, tree, 1, ""
+    for part in loc:
+        if isinstance(node, Mapping) and part in node:
+            line = _position(node).key(part)[0] + 1
+            path += f".{part}" if path else str(part)
+        elif isinstance(node, Sequence) and not isinstance(node, str) and isinstance(part, int):
+            line = _position(node).item(part)[0] + 1
+            path += f"[{part}]"
+        else:
+            continue  # the tag of a union, or a key that is missing
+        siblings, node = node, node[part]
+    return line, path or "(document)", siblings
+
+
+def _position(node: Any) -> Any:
+    """The line and column marks that ruamel.yaml leaves on each collection."""
+    return node.lc
+
+
+def _known_keys(node: Any, loc: tuple[int | str, ...]) -> list[str]:
+    """Keys that the declaration knows anywhere; near misses among them are offered."""
+    known: set[str] = set()
+
+    def walk(schema: Any) -> None:
+        if isinstance(schema, dict):
+            known.update(schema.get("properties", {}))
+            for value in schema.values():
+                walk(value)
+        elif isinstance(schema, list):
+            for value in schema:
+                walk(value)
+
+    walk(Loop.model_json_schema())
+    return sorted(known - (set(node) if isinstance(node, Mapping) else set()) - {str(loc[-1])})

@@ -1,0 +1,41 @@
+"""The declaration of one loop; everything else is rendered from it."""
+
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from kontinual.spec.base import Name, Strict
+from kontinual.spec.data import Data
+from kontinual.spec.decide import Alert, Gate, Monitoring, Rollout, TriggerPolicy
+from kontinual.spec.training import Training, Validation
+
+__all__ = ["API_VERSION", "Loop"]
+
+API_VERSION = "kontinual.dev/v1alpha1"
+
+
+class Loop(Strict):
+    """A model in production, and all that keeps it good."""
+
+    api_version: Literal["kontinual.dev/v1alpha1"] = Field(alias="apiVersion")
+    kind: Literal["Loop"]
+    name: Name
+    description: str = ""
+    data: Data
+    validation: Validation = Validation()
+    training: Training
+    gates: list[Gate] = Field(min_length=1)
+    rollout: Rollout = Rollout()
+    monitoring: Monitoring
+    trigger: TriggerPolicy = TriggerPolicy()
+
+    def condition(self, alert: Alert) -> str:
+        """The PromQL condition under which an alert fires, and is still true when re-checked."""
+        return f'{alert.kind.series}{{model="{self.name}"}} > {alert.threshold!r}'
+
+    @model_validator(mode="after")
+    def _names(self) -> "Loop":
+        unknown = sorted(set(self.validation.max_drift_by_feature) - set(self.data.feature_names))
+        if unknown:
+            raise ValueError(f"validation.max_drift_by_feature names no feature: {unknown}")
+        return self

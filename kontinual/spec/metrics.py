@@ -1,0 +1,63 @@
+"""The names of everything that is counted: the contract of serving, collector and rules.
+
+All series carry `model` (the loop's name) and `version` (the registry's number
+as text) unless said otherwise. Bins are text: `0`, `1`, … from the model
+package's reference; numbers also have `null`, categories `null` and `unseen`
+(see `kontinual.model.reference`). Every bin is exported from the start, with 0.
+
+Predictor (label `version` is its own):
+
+| metric | type | further labels | counts |
+|---|---|---|---|
+| kontinual_predictions_total | counter | | rows answered |
+| kontinual_requests_total | counter | code (200, 4xx, 5xx) | HTTP requests |
+| kontinual_request_seconds | histogram | | time to answer a request |
+| kontinual_feature_total | counter | feature, bin | rows by bin of a feature |
+| kontinual_score_total | counter | bin | rows by bin of the score (20 equal bins of [0, 1]) |
+| kontinual_score_sum_total | counter | | sum of scores |
+| kontinual_expected_log_loss_total | counter | | sum of the score's own entropy |
+| kontinual_low_confidence_total | counter | | rows with max(p, 1-p) < 0.6 |
+| kontinual_input_anomalies_total | counter | feature, kind | values missing, extra, ill_typed, out_of_range, unseen, null |
+| kontinual_anomalous_requests_total | counter | | requests with one anomaly or more |
+| kontinual_log_dropped_total | counter | reason | logged events given up |
+| kontinual_reference_feature_share | gauge | feature, bin | share of rows in training, > 0 |
+| kontinual_reference_score_share | gauge | bin | share of holdout rows, > 0 |
+| kontinual_reference_low_confidence_share | gauge | | share of holdout rows |
+| kontinual_reference_quality | gauge | metric | holdout value of roc_auc, log_loss, base_rate, expected_log_loss |
+| kontinual_model_created_seconds | gauge | | Unix time the package was made |
+
+Collector:
+
+| metric | type | further labels | counts |
+|---|---|---|---|
+| kontinual_outcomes_total | counter | slice, group | rows whose label came |
+| kontinual_outcome_positives_total | counter | slice, group | of these, label 1 |
+| kontinual_outcome_score_sum_total | counter | slice, group | sum of their scores |
+| kontinual_outcome_log_loss_sum_total | counter | slice, group | sum of their log losses |
+| kontinual_outcome_brier_sum_total | counter | slice, group | sum of (score - label)^2 |
+| kontinual_outcome_bin_total | counter | label (0, 1), bin | rows by score bin |
+| kontinual_outcome_negatives_below_total | counter | bin | label-0 rows in lower bins than this |
+| kontinual_events_total | counter | result (stored, duplicate, invalid); no version | prediction events |
+| kontinual_labels_total | counter | result (joined, early, duplicate, conflict, invalid); no version | labels |
+| kontinual_matured_rows | gauge | no version | labelled rows not yet in a span |
+| kontinual_unlabelled_rows | gauge | no version | predictions still waiting |
+
+`slice="all", group="all"` holds every row; each named slice adds its groups.
+With 20 score bins, ROC AUC over any window is, to the width of a bin,
+sum(pos_b * (below_b + neg_b / 2)) / (P * N) in PromQL.
+
+Trigger:
+
+| metric | type | labels | meaning |
+|---|---|---|---|
+| kontinual_champion_info | gauge | model, version | 1 for the champion, no other series |
+| kontinual_champion_since_seconds | gauge | model | Unix time of its promotion |
+| kontinual_triggers_total | counter | model, source, decision | decisions taken |
+| kontinual_runs_total | counter | model, outcome | runs ended |
+| kontinual_run_in_progress | gauge | model | 1 while a run goes on |
+"""
+
+__all__ = ["LOW_CONFIDENCE", "SCORE_BINS"]
+
+SCORE_BINS = 20
+LOW_CONFIDENCE = 0.6

@@ -1,0 +1,57 @@
+"""What stations say of a run; written by its steps, read by trigger, demo and page."""
+
+from enum import StrEnum
+from typing import Literal
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+
+__all__ = ["Outcome", "RolloutStep", "RunRecord"]
+
+
+class Outcome(StrEnum):
+    """How a run ended."""
+
+    PROMOTED = "promoted"
+    REJECTED_DATA = "rejected_data"
+    REJECTED_MODEL = "rejected_model"
+    ROLLED_BACK = "rolled_back"
+    FAILED = "failed"
+
+    @property
+    def changed_champion(self) -> bool:
+        return self is Outcome.PROMOTED
+
+
+class RolloutStep(BaseModel):
+    """What was seen at one weight."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    weight: int = Field(ge=0, le=100, description="percent of traffic on the canary")
+    verdict: Literal["passed", "failed", "inconclusive"]
+    reason: str = ""
+    requests: int = Field(ge=0, description="canary requests seen at this step")
+    started_at: AwareDatetime
+    ended_at: AwareDatetime
+
+
+class RunRecord(BaseModel):
+    """A whole run, from its admission to its outcome."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    id: str
+    loop: str
+    trigger: str = Field(description="id of the ledger's trigger, or `manual`")
+    outcome: Outcome
+    reason: str
+    started_at: AwareDatetime
+    ended_at: AwareDatetime
+    version: str | None = Field(default=None, description="the challenger, if one was trained")
+    champion: str | None = Field(default=None, description="the champion after the run")
+    span: int | None = None
+    steps: list[RolloutStep] = Field(default_factory=list)
+
+    @property
+    def seconds(self) -> float:
+        return (self.ended_at - self.started_at).total_seconds()

