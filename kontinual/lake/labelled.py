@@ -1,0 +1,145 @@
+"""Fetching labelled rows from the collector: each row becomes part of one span, exactly once.
+
+The collector numbers its labelled rows (`_seq`). A span's manifest says up to
+which number it reaches, and that manifest is what counts: whatever the crash,
+the next call starts after it. The collector is only told so that it may forget.
+"""
+
+import io
+from collections.abc import Callable
+
+import httpx
+import pandas as pd
+from tenacity import (
+    Retrying,
+    retry_if_exception,
+    stop_after_attempt,
+    wait_exponential_jitter,
+)
+
+from kontinual.errors import LakeError
+from kontinual.lake.lake import Lake
+from kontinual.lake.manifest import SpanManifest
+from kontinual.spec import Loop
+
+__all__ = ["ingest_labelled"]
+
+PAGE_ROWS = 20_000
+SEQUENCE = "_seq"
+
+
+def ingest_labelled(
+    loop: Loop,
+    lake: Lake,
+    *,
+    collector: str,
+    client: httpx.Client | None = None,
+    page_rows: int = PAGE_ROWS,
+    attempts: int = 4,
+    progress: Callable[[int], None] | None = None,
+) -> SpanManifest | None:
+    """Write all labelled rows that are in no span yet as one span.
+
+    Args:
+        loop: declares the columns.
+        lake: where the span goes.
+        collector: address of the collector, `http://host:port`.
+        client: used in place of a new one.
+        page_rows: rows asked for at once.
+        attempts: tries of each request when the collector does not answer or answers 5xx.
+        progress: told of the rows fetched so far.
+
+    Returns:
+        The span, or None when there are no new rows.
+
+    Raises:
+        LakeError: the collector can not be reached or answers nonsense; nothing was written.
+    """
+    number = lake.next_number()
+    cursor = max((s.cursor or 0 for s in lake.spans() if s.source == "collector"), default=0)
+    owned = client or httpx.Client(timeout=60)
+    try:
+        source = _Collector(loop, owned, collector.rstrip("/"), attempts=attempts)
+        if cursor:
+            source.taken(cursor)  # the last call may have died between the span and this
+        pages = _pages(source, cursor, page_rows, progress)
+        if not pages:
+            return None
+        frame = pd.concat(pages, ignore_index=True)
+        reached = int(frame[SEQUENCE].max())
+        span = lake.write(
+            frame, source="collector", cursor=reached, number=number, origin=collector
+        )
+        source.taken(reached)
+        return span
+    finally:
+        if client is None:
+            owned.close()
+
+
+class _Collector:
+    """The two questions asked of a collector."""
+
+    def __init__(self, loop: Loop, client: httpx.Client, url: str, *, attempts: int) -> None:
+        self._loop = loop
+        self._client = client
+        self._url = url
+        self._attempts = attempts
+
+    def examples(self, after: int, limit: int) -> pd.DataFrame:
+        """Labelled rows with a greater sequence number, in its order."""
+        path = f"/api/v1/examples?after={after}&limit={limit}"
+        response = self._ask("GET", path)
+        try:
+            frame = pd.read_parquet(io.BytesIO(response.content))
+        except (ValueError, OSError) as exc:  # pyarrow's errors are ValueErrors
+            raise LakeError(f"GET {self._url}{path}: the answer is no parquet: {exc}") from exc
+        if SEQUENCE not in frame.columns:
+            raise LakeError(f"GET {self._url}{path}: the answer has no column {SEQUENCE!r}")
+        if len(frame) and int(frame[SEQUENCE].min()) <= after:
+            raise LakeError(f"GET {self._url}{path}: the answer holds rows up to {after} again")
+        return frame
+
+    def taken(self, cursor: int) -> None:
+        """Tell that all rows up to this number are in spans."""
+        self._ask("POST", "/api/v1/taken", json={"cursor": cursor})
+
+    def _ask(self, method: str, path: str, json: dict[str, int] | None = None) -> httpx.Response:
+        address = f"{method} {self._url}{path}"
+        retrying = Retrying(
+            retry=retry_if_exception(_passing),
+            stop=stop_after_attempt(self._attempts),
+            wait=wait_exponential_jitter(initial=0.2, max=5),
+            reraise=True,
+        )
+        try:
+            return retrying(self._ask_once, method, self._url + path, json)
+        except httpx.HTTPStatusError as exc:
+            text = exc.response.text[:200]
+            raise LakeError(
+                f"{address}: the collector answered {exc.response.status_code}: {text}"
+            ) from exc
+        except httpx.HTTPError as exc:
+            raise LakeError(f"{address}: the collector can not be reached: {exc}") from exc
+
+    def _ask_once(self, method: str, url: str, json: dict[str, int] | None) -> httpx.Response:
+        return self._client.request(method, url, json=json).raise_for_status()
+
+
+def _passing(error: BaseException) -> bool:
+    """May it go better next time?"""
+    if isinstance(error, httpx.HTTPStatusError):
+        return error.response.status_code >= 500 or error.response.status_code == 429
+    return isinstance(error, httpx.TransportError)
+
+
+def _pages(
+    source: _Collector, cursor: int, limit: int, progress: Callable[[int], None] | None
+) -> list[pd.DataFrame]:
+    pages: list[pd.DataFrame] = []
+    while len(page := source.examples(cursor, limit)):
+        pages.append(page)
+        cursor = int(page[SEQUENCE].max())
+        if progress:
+            progress(sum(map(len, pages)))
+    return pages

@@ -1,0 +1,303 @@
+"""The lake of one loop: numbered, immutable, time-bounded spans of labelled rows.
+
+Below `<url>/<loop>/`:
+
+```
+spans/000007/data-1a2b3c4d.parquet   the rows
+spans/000007/manifest.json           written last; without it there is no span 7
+verdicts/000007/000001.json          may it be learned from? all verdicts are kept
+runs/<run id>/<station>.json         what each station of a run wrote down
+```
+"""
+
+import hashlib
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from typing import IO, Any
+
+import fsspec
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import pyarrow as pa
+from pydantic import ValidationError
+
+from kontinual.errors import DataRejected, LakeError
+from kontinual.lake.holdout import is_holdout
+from kontinual.lake.journal import RunJournal
+from kontinual.lake.manifest import Source, SpanManifest, Verdict
+from kontinual.lake.store import Store, open_store
+from kontinual.lake.table import (
+    column_kinds,
+    fingerprint,
+    normalise,
+    read_parquet,
+    write_parquet,
+)
+from kontinual.spec import Loop, RunRecord
+
+__all__ = ["Lake"]
+
+MANIFEST = "manifest.json"
+_MAX_RACES = 100
+
+
+class Lake:
+    """Spans, verdicts and run journals of one loop."""
+
+    def __init__(
+        self,
+        url: str,
+        loop: Loop,
+        *,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        store: Store | None = None,
+    ) -> None:
+        """Open the lake; nothing is read or written yet.
+
+        Args:
+            url: any fsspec URL or local path; the loop's part is `<url>/<loop.name>/`.
+            loop: whose data it holds.
+            clock: tells when a span was made, in UTC.
+            store: used in place of the one at `url`.
+        """
+        self.loop = loop
+        self.store = store or open_store(f"{url.rstrip('/')}/{loop.name}")
+        self._clock = clock
+
+    def path(self, *parts: str) -> str:
+        """Full URL (or local path) of something below the loop's root."""
+        return self.store.url("/".join(parts))
+
+    def open(self, *parts: str, mode: str = "rb") -> IO[Any]:
+        """Open a file below the loop's root; `store.write` is the way to write one at once."""
+        file: IO[Any] = fsspec.open(self.path(*parts), mode).open()
+        return file
+
+    def exists(self, *parts: str) -> bool:
+        """Is there such a file or folder below the loop's root?"""
+        return self.store.exists("/".join(parts))
+
+    # Spans ---------------------------------------------------------------
+
+    def spans(self) -> list[SpanManifest]:
+        """The manifests of all spans by number; half-written ones are not among them."""
+        return [self.span(n) for n in self._numbers()]
+
+    def span(self, number: int) -> SpanManifest:
+        """The manifest of one span.
+
+        Raises:
+            LakeError: there is no such span, or its manifest is damaged.
+        """
+        path = f"{_folder(number)}/{MANIFEST}"
+        if not self.store.exists(path):
+            known = ", ".join(map(str, self._numbers())) or "none"
+            raise LakeError(f"loop {self.loop.name} has no span {number}; there are: {known}")
+        try:
+            return SpanManifest.model_validate_json(self.store.read(path))
+        except ValidationError as exc:
+            raise LakeError(f"{self.store.url(path)}: no span manifest: {exc}") from exc
+
+    def next_number(self) -> int:
+        """The number that the next span gets."""
+        return max(self._numbers(), default=0) + 1
+
+    def write(
+        self,
+        frame: pd.DataFrame,
+        *,
+        source: Source,
+        cursor: int | None = None,
+        number: int | None = None,
+        origin: str | None = None,
+    ) -> SpanManifest:
+        """Write rows as the next span.
+
+        Args:
+            frame: id, time, label and features under their declared names.
+            source: which way the rows came.
+            cursor: the collector's sequence number that the span reaches, inclusive.
+            number: the number it has to get; refused when another writer took it meanwhile.
+            origin: file or address of the rows, for messages.
+
+        Raises:
+            LakeError: rows are unusable, or the number is taken. Nothing was written then.
+        """
+        table = normalise(frame, self.loop.data, source=origin or source)
+        content = write_parquet(table)
+        for _ in range(_MAX_RACES):
+            taken = number or self.next_number()
+            manifest = self._manifest(table, content, number=taken, source=source, cursor=cursor)
+            try:
+                return self._place(manifest, content)
+            except FileExistsError as exc:
+                if number is not None:
+                    raise LakeError(
+                        f"{self.path(_folder(taken))}: span {taken} is there already and "
+                        "never changes; look at it, then ingest again"
+                    ) from exc
+        raise LakeError(f"loop {self.loop.name}: other writers took {_MAX_RACES} numbers in a row")
+
+    def digest(self, frame: pd.DataFrame, *, origin: str) -> str:
+        """The digest that a span of these rows would have, hex."""
+        content = write_parquet(normalise(frame, self.loop.data, source=origin))
+        return hashlib.sha256(content).hexdigest()
+
+    def read(self, number: int, columns: Sequence[str] | None = None) -> pd.DataFrame:
+        """The rows of a span, in order of time.
+
+        Raises:
+            LakeError: there is no such span or column, or its data is not what was written.
+        """
+        manifest = self.span(number)
+        unknown = [c for c in columns or () if c not in manifest.columns]
+        if unknown:
+            raise LakeError(
+                f"span {number} has no column {', '.join(map(repr, unknown))}; "
+                f"its columns are {', '.join(manifest.columns)}"
+            )
+        path = f"{_folder(number)}/{manifest.data_file}"
+        content = self.store.read(path)
+        digest = hashlib.sha256(content).hexdigest()
+        if digest != manifest.digest:
+            raise LakeError(
+                f"{self.store.url(path)}: damaged, sha256 {digest} is not the manifest's "
+                f"{manifest.digest}; restore the file, or reject span {number}"
+            )
+        return read_parquet(content, columns)
+
+    # Verdicts ------------------------------------------------------------
+
+    def judge(self, verdict: Verdict) -> None:
+        """Keep a verdict on a span, beside all earlier ones."""
+        self.span(verdict.span)
+        folder, content = _verdicts(verdict.span), verdict.model_dump_json(indent=2).encode()
+        for _ in range(_MAX_RACES):
+            last = max((int(n.removesuffix(".json")) for n in self.store.names(folder)), default=0)
+            try:
+                return self.store.create(f"{folder}/{last + 1:06d}.json", content)
+            except FileExistsError:
+                continue  # another judge was faster
+        raise LakeError(f"span {verdict.span}: other judges took {_MAX_RACES} numbers in a row")
+
+    def verdicts(self, number: int) -> list[Verdict]:
+        """All verdicts on a span, the oldest first."""
+        folder = _verdicts(number)
+        paths = [f"{folder}/{name}" for name in self.store.names(folder)]
+        try:
+            return [Verdict.model_validate_json(self.store.read(path)) for path in paths]
+        except ValidationError as exc:
+            raise LakeError(f"{self.path(folder)}: no verdict: {exc}") from exc
+
+    def verdict(self, number: int) -> Verdict | None:
+        """The verdict that counts: a person's last one, else validation's last one."""
+        said = self.verdicts(number)
+        by_people = [v for v in said if v.by_person]
+        return next(reversed(by_people or said), None)
+
+    def accepted(self) -> list[SpanManifest]:
+        """The spans that may be learned from, by number."""
+        return [s for s in self.spans() if (v := self.verdict(s.number)) and v.accepted]
+
+    # Rows to learn from and to evaluate on -------------------------------
+
+    def training_rows(self, newest: int, *, seed: int) -> pd.DataFrame:
+        """What to train on: the newest span, and a replay of all older accepted ones.
+
+        Args:
+            newest: number of the newest span; it need not be judged yet.
+            seed: of the sample of `replay_rows` among the older rows.
+
+        Raises:
+            DataRejected: the newest span was rejected.
+            LakeError: a span is missing or damaged.
+        """
+        verdict = self.verdict(newest)
+        if verdict and not verdict.accepted:
+            raise DataRejected(
+                f"span {newest} was rejected by {verdict.by}: {'; '.join(verdict.reasons)}"
+            )
+        parts = [self._rows(newest, holdout=False)]
+        older = [s.number for s in self.accepted() if s.number < newest]
+        parts += self._replay(older, seed=seed)
+        return pd.concat(parts, ignore_index=True)
+
+    def holdout_rows(self, number: int) -> pd.DataFrame:
+        """The rows of a span that no model ever trains on."""
+        return self._rows(number, holdout=True)
+
+    def _rows(self, number: int, *, holdout: bool) -> pd.DataFrame:
+        frame = self.read(number)
+        wanted: pd.DataFrame = frame[self._holdout(frame) == holdout]
+        return wanted.reset_index(drop=True)
+
+    def _holdout(self, frame: pd.DataFrame) -> npt.NDArray[np.bool_]:
+        return is_holdout(frame[self.loop.data.id].tolist(), self.loop.data.holdout)
+
+    def _replay(self, older: Sequence[int], *, seed: int) -> list[pd.DataFrame]:
+        """A uniform sample without replacement over the older spans' training rows."""
+        if not older:
+            return []
+        ids = self.loop.data.id
+        free = [np.flatnonzero(~self._holdout(self.read(n, [ids]))) for n in older]
+        sizes = [len(rows) for rows in free]
+        rng = np.random.default_rng(seed)
+        wanted = min(self.loop.data.replay_rows, sum(sizes))
+        shares = rng.multivariate_hypergeometric(sizes, wanted, method="marginals")
+        picked = [
+            np.sort(rng.choice(rows, size=share, replace=False))
+            for rows, share in zip(free, shares, strict=True)
+        ]
+        return [self.read(n).iloc[rows] for n, rows in zip(older, picked, strict=True) if len(rows)]
+
+    # Runs ----------------------------------------------------------------
+
+    def journal(self, run_id: str) -> RunJournal:
+        """The journal of one run."""
+        return RunJournal(self.store, run_id)
+
+    def records(self) -> list[RunRecord]:
+        """The records of all runs that ended, the oldest first."""
+        records = [self.journal(name).record() for name in self.store.names("runs")]
+        return sorted((r for r in records if r), key=lambda r: (r.started_at, r.id))
+
+    # How a span is written -----------------------------------------------
+
+    def _numbers(self) -> list[int]:
+        names = [n for n in self.store.names("spans") if n.isdigit()]
+        return sorted(int(n) for n in names if self.store.exists(f"spans/{n}/{MANIFEST}"))
+
+    def _manifest(
+        self, table: pa.Table, content: bytes, *, number: int, source: Source, cursor: int | None
+    ) -> SpanManifest:
+        kinds, moments = column_kinds(table), table.column(self.loop.data.time)
+        return SpanManifest(
+            number=number,
+            rows=table.num_rows,
+            start=moments[0].as_py(),
+            end=moments[-1].as_py(),
+            schema_fingerprint=fingerprint(kinds),
+            digest=hashlib.sha256(content).hexdigest(),
+            columns=kinds,
+            source=source,
+            cursor=cursor,
+            created_at=self._clock(),
+        )
+
+    def _place(self, manifest: SpanManifest, content: bytes) -> SpanManifest:
+        """Data first, manifest last and only if the number is free."""
+        folder = _folder(manifest.number)
+        if self.store.exists(f"{folder}/{MANIFEST}"):
+            raise FileExistsError(folder)
+        self.store.write(f"{folder}/{manifest.data_file}", content)
+        self.store.create(f"{folder}/{MANIFEST}", manifest.model_dump_json(indent=2).encode())
+        return manifest
+
+
+def _folder(number: int) -> str:
+    return f"spans/{number:06d}"
+
+
+def _verdicts(number: int) -> str:
+    return f"verdicts/{number:06d}"

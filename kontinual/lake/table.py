@@ -1,0 +1,169 @@
+"""From a DataFrame to the parquet bytes of a span and back, the same by every pandas and pyarrow.
+
+pandas 1.5 with pyarrow 10 and pandas 2.3 with pyarrow 25 both read and write
+spans, so a column is put into one of four kinds before it is written:
+
+| kind | in parquet |
+|---|---|
+| number | double |
+| integer | int64, nulls allowed |
+| text | string |
+| timestamp | microseconds, UTC |
+
+Only id, time and label have to be right. A feature that is missing, or holds
+what it should not, is written as it is: to judge it is validation's work.
+"""
+
+import hashlib
+import io
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+from pyarrow import parquet
+
+from kontinual.errors import LakeError
+from kontinual.spec import Data
+
+__all__ = ["column_kinds", "fingerprint", "normalise", "read_parquet", "times", "write_parquet"]
+
+COLLECTED = {"_version": "text", "_score": "number"}
+_TYPES = {
+    "number": pa.float64(),
+    "integer": pa.int64(),
+    "text": pa.string(),
+    "timestamp": pa.timestamp("us", tz="UTC"),
+}
+
+
+def normalise(frame: pd.DataFrame, data: Data, *, source: str) -> pa.Table:
+    """The columns of a span, each in its kind, rows in order of time.
+
+    Args:
+        frame: id, time, label and features under their declared names; other
+            columns but `_version` and `_score` are left out.
+        data: the declaration of the columns.
+        source: file or service the rows come from, for messages.
+
+    Raises:
+        LakeError: id, time or label is missing or holds an impossible value, or there is no row.
+    """
+    _require(frame, [data.id, data.time, data.label.name], source=source)
+    if frame.empty:
+        raise LakeError(f"{source}: there are no rows, a span needs one at least")
+    columns = {
+        data.id: _ids(frame[data.id], source=source),
+        data.time: times(frame[data.time], source=source),
+        data.label.name: _labels(frame[data.label.name], source=source),
+    }
+    arrays = {
+        data.id: pa.array(columns[data.id], pa.string()),
+        data.time: pa.array(columns[data.time], _TYPES["timestamp"]),
+    }
+    for feature in data.features:
+        if feature.name in frame.columns:
+            declared = "text" if feature.type == "category" else feature.type
+            arrays[feature.name] = _feature(frame[feature.name], declared)
+    arrays[data.label.name] = pa.array(columns[data.label.name], pa.int64())
+    for name, kind in COLLECTED.items():
+        if name in frame.columns:
+            arrays[name] = _feature(frame[name], kind)
+    order = np.argsort(columns[data.time].to_numpy(), kind="stable")
+    return pa.table(arrays).take(pa.array(order))
+
+
+def column_kinds(table: pa.Table) -> dict[str, str]:
+    """The kind of each column of a normalised table."""
+    kinds = {str(type_): kind for kind, type_ in _TYPES.items()}
+    return {field.name: kinds[str(field.type)] for field in table.schema}
+
+
+def fingerprint(kinds: dict[str, str]) -> str:
+    """The sha256 over the sorted (column, kind), hex."""
+    return hashlib.sha256(json.dumps(sorted(kinds.items())).encode()).hexdigest()
+
+
+def write_parquet(table: pa.Table) -> bytes:
+    """The parquet file of a normalised table."""
+    buffer = io.BytesIO()
+    parquet.write_table(table, buffer, compression="zstd", version="2.6")
+    return buffer.getvalue()
+
+
+def read_parquet(content: bytes, columns: Sequence[str] | None = None) -> pd.DataFrame:
+    """A span's rows; timestamps in nanoseconds, UTC, by every pandas."""
+    table = parquet.read_table(io.BytesIO(content), columns=list(columns) if columns else None)
+    frame: pd.DataFrame = table.to_pandas(ignore_metadata=True)
+    for field in table.schema:
+        if pa.types.is_timestamp(field.type):
+            frame[field.name] = frame[field.name].astype("datetime64[ns, UTC]")
+    return frame
+
+
+def times(column: "pd.Series[Any]", *, source: str) -> "pd.Series[Any]":
+    """A column of moments in UTC; without an offset they are taken for UTC.
+
+    Raises:
+        LakeError: a value is null, or no moment in ISO 8601.
+    """
+    options: dict[str, Any] = {"utc": True, "errors": "coerce"}
+    if int(pd.__version__.split(".")[0]) >= 2 and column.dtype == object:
+        options["format"] = "ISO8601"  # pandas 1.5 reads mixed precisions without being told
+    if pd.api.types.is_numeric_dtype(column):
+        raise LakeError(
+            f"{source}: column {column.name!r} holds numbers such as {column.iloc[0]!r}, "
+            "but a time is written in ISO 8601, such as 2013-03-01T05:15:00Z"
+        )
+    moments = pd.to_datetime(column, **options)
+    _refuse(column, moments.isna(), "is no time; write ISO 8601, 2013-03-01T05:15:00Z", source)
+    return moments.astype("datetime64[ns, UTC]")
+
+
+def _require(frame: pd.DataFrame, names: list[str], *, source: str) -> None:
+    missing = [name for name in names if name not in frame.columns]
+    if missing:
+        raise LakeError(
+            f"{source}: column {', '.join(map(repr, missing))} is missing; "
+            f"the columns are {', '.join(map(str, frame.columns)) or 'none'}"
+        )
+
+
+def _ids(column: "pd.Series[Any]", *, source: str) -> "pd.Series[Any]":
+    texts = column.astype(str)
+    _refuse(column, column.isna() | (texts == ""), "is no id; every row needs one", source)
+    _refuse(column, texts.duplicated(), "stands twice; ids are unique in a span", source)
+    return texts
+
+
+def _labels(column: "pd.Series[Any]", *, source: str) -> "pd.Series[Any]":
+    numbers = pd.to_numeric(column, errors="coerce")
+    _refuse(column, (numbers != 0) & (numbers != 1), "is no label; it is 0 or 1", source)
+    return numbers.astype("int64")
+
+
+def _refuse(column: "pd.Series[Any]", bad: "pd.Series[bool]", rule: str, source: str) -> None:
+    """Raise for the first row where `bad` holds."""
+    if not bad.any():
+        return
+    row = int(np.flatnonzero(bad.to_numpy())[0])
+    raise LakeError(
+        f"{source}: column {column.name!r}, row {row}: {column.iloc[row]!r} {rule} "
+        f"({int(bad.sum())} of {len(column)} rows)"
+    )
+
+
+def _feature(column: "pd.Series[Any]", kind: str) -> pa.Array:
+    """The column in its declared kind, or in the nearest that loses nothing."""
+    if kind == "text":
+        present = column.notna()
+        return pa.array([str(v) if p else None for v, p in zip(column, present, strict=True)])
+    numbers = pd.to_numeric(column, errors="coerce")
+    if (numbers.isna() & column.notna()).any():
+        return _feature(column, "text")
+    values = numbers.to_numpy(dtype="float64", na_value=np.nan)
+    whole = kind == "integer" and bool(np.all(np.isnan(values) | (np.floor(values) == values)))
+    array = pa.array(values, pa.float64(), from_pandas=True)
+    return array.cast(pa.int64()) if whole else array
