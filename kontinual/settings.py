@@ -1,5 +1,6 @@
 """Where things are: read once from the environment (`KONTINUAL_*`) when a process starts."""
 
+import sys
 from pathlib import Path
 from typing import Literal
 
@@ -32,6 +33,14 @@ class Settings(BaseSettings):
     gateway_admin: str = "http://127.0.0.1:18901"
     predictor_module: str = Field(
         default="kontinual.serving", description="run as `python -m` for each predictor"
+    )
+    data_python: Path = Field(
+        default=Path(".venv-data/bin/python"),
+        description="interpreter of the data environment (TFDV) on a laptop",
+    )
+    run_command: str = Field(
+        default=f"{sys.executable} pipelines/local.py",
+        description="starts one run of the pipeline on this machine; --loop and others are added",
     )
     token: SecretStr = Field(
         default=SecretStr(""), description="bearer token of trigger and its webhook"

@@ -1,0 +1,72 @@
+"""The `kontinual` command.
+
+Each command lives in a module of its own and is imported when it is called, so
+that `kontinual check` does not wait for MLflow.
+"""
+
+import importlib
+import sys
+from typing import Any
+
+import click
+import typer
+from typer.core import TyperGroup
+
+from kontinual.errors import KontinualError
+
+__all__ = ["main"]
+
+# command → module below kontinual.cli, and the command's name in that module's
+# app where the app holds several.
+COMMANDS: dict[str, tuple[str, str | None]] = {
+    "check": ("check", None),
+    "render": ("render", None),
+    "ingest": ("ingest", None),
+    "span": ("span", None),
+    "schema": ("schema", None),
+    "run": ("run", None),
+    "rollout": ("rollout", None),
+    "trigger": ("trigger", None),
+    "ledger": ("ledger", None),
+    "up": ("stack", "up"),
+    "down": ("stack", "down"),
+    "status": ("stack", "status"),
+    "logs": ("stack", "logs"),
+    "demo": ("demo", None),
+}
+
+
+class LazyGroup(TyperGroup):
+    """Subcommands that are imported when they are needed."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, name: str) -> Any:
+        if name not in COMMANDS:
+            return None
+        module, inner = COMMANDS[name]
+        app = importlib.import_module(f"kontinual.cli.{module}").app
+        command: Any = typer.main.get_command(app)
+        return command.get_command(ctx, inner) if inner else command
+
+
+app = typer.Typer(cls=LazyGroup, no_args_is_help=True, add_completion=False)
+
+
+@app.callback()
+def kontinual() -> None:
+    """Continual learning: a model in production that stays good on its own.
+
+    Every command takes the declaration of a loop (loop.yaml). Where things are —
+    Prometheus, the lake, the registry — is read from KONTINUAL_* variables.
+    """
+
+
+def main() -> None:
+    """Run the command line; an error of ours is a message, not a traceback."""
+    try:
+        app(prog_name="kontinual")
+    except KontinualError as exc:
+        print(f"kontinual: {exc}", file=sys.stderr)
+        sys.exit(1)

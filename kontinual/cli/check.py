@@ -1,0 +1,27 @@
+"""`kontinual check`: every mistake of a declaration, with its line."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from kontinual.spec import load_loop
+
+app = typer.Typer()
+
+
+@app.command()
+def check(
+    loop: Annotated[
+        Path, typer.Argument(help="the declaration, such as examples/flights/loop.yaml")
+    ],
+) -> None:
+    """Check a declaration; every mistake is named with its line and what would be right."""
+    found = load_loop(str(loop))
+    watched = ", ".join(alert.kind.value for alert in found.monitoring.alerts)
+    print(f"{loop}: loop {found.name!r} is valid")
+    print(f"  features    {len(found.data.features)}, label {found.data.label.name!r}")
+    print(f"  algorithms  {', '.join(t.algorithm for t in found.training.trainers)}")
+    print(f"  gates       {len(found.gates)}")
+    print(f"  rollout     {' → '.join(f'{step} %' for step in found.rollout.steps)}")
+    print(f"  watched     {watched}")

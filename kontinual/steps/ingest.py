@@ -1,0 +1,46 @@
+"""The second step: matured rows become a span."""
+
+import posixpath
+
+from kontinual.errors import LakeError
+from kontinual.lake import SpanManifest, ingest_history, ingest_labelled
+from kontinual.steps.station import Station, station
+
+__all__ = ["ingest"]
+
+
+def ingest(loop: str, run_id: str) -> SpanManifest:
+    """Write what is new as a span.
+
+    The first run of a loop takes its declared history, every later one the rows
+    whose labels have matured at the collector. Without new rows the newest
+    accepted span is trained on again.
+
+    Returns:
+        The span to work on.
+
+    Raises:
+        LakeError: there is no row to be had at all.
+    """
+    with station("ingest", loop, run_id) as here:
+        if not here.lake.spans():
+            base = posixpath.dirname(loop) or "."
+            ingest_history(here.loop, here.lake, base=base)
+        else:
+            ingest_labelled(here.loop, here.lake, collector=here.settings.collector)
+        number = _newest(here)
+        span = here.lake.span(number)
+        here.note(span=number, rows=span.rows, start=str(span.start), end=str(span.end))
+        return span
+
+
+def _newest(here: Station) -> int:
+    """The newest span that has not been refused."""
+    for span in reversed(here.lake.spans()):
+        verdict = here.lake.verdict(span.number)
+        if verdict is None or verdict.accepted:
+            return span.number
+    raise LakeError(
+        f"loop {here.loop.name!r} has no span to train on: every one was refused; "
+        "look at `kontinual span list`"
+    )

@@ -1,0 +1,58 @@
+"""The last step, whatever happened: how did the run end, and why?"""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from kontinual.spec import Outcome, RolloutStep, RunRecord
+from kontinual.steps.station import station
+from kontinual.tracking import Tracker
+
+__all__ = ["conclude", "record"]
+
+STEPS = ["admit", "ingest", "validate", "tune", "train", "evaluate", "rollout"]
+Notes = dict[str, dict[str, Any]]
+
+
+def record(loop: str, run_id: str, trigger: str) -> RunRecord:
+    """Close the run's journal with its outcome."""
+    with station("record", loop, run_id) as here:
+        tracker = Tracker(here.settings.tracking_uri, here.loop.name)
+        tracker.set_challenger(None)
+        notes = here.journal.notes()
+        outcome, reason = conclude(notes)
+        finished = RunRecord(
+            id=run_id,
+            loop=here.loop.name,
+            trigger=trigger,
+            outcome=outcome,
+            reason=reason,
+            started_at=notes.get("admit", notes["record"])["started_at"],
+            ended_at=datetime.now(UTC),
+            version=notes.get("train", {}).get("version"),
+            champion=tracker.champion(),
+            span=notes.get("ingest", {}).get("span"),
+            steps=[RolloutStep(**s) for s in notes.get("rollout", {}).get("steps", [])],
+        )
+        here.journal.finish(finished)
+        here.note(outcome=outcome.value, reason=reason)
+        return finished
+
+
+def conclude(notes: Notes) -> tuple[Outcome, str]:
+    """The outcome that the steps' notes add up to, with its reason in a sentence.
+
+    A step without an end, or with an error, makes the run failed: nothing is
+    taken for done that did not say so.
+    """
+    for step in STEPS:
+        if step in notes and "error" in notes[step]:
+            return Outcome.FAILED, f"{step}: {notes[step]['error']}"
+        if step in notes and "ended_at" not in notes[step]:
+            return Outcome.FAILED, f"{step}: it was killed or never came to its end"
+        if step not in notes:
+            return Outcome.FAILED, f"{step}: it never started"
+        if step == "validate" and not notes[step]["accepted"]:
+            return Outcome.REJECTED_DATA, " ".join(notes[step]["reasons"])
+        if step == "evaluate" and not notes[step]["blessed"]:
+            return Outcome.REJECTED_MODEL, notes[step]["reason"]
+    return Outcome(notes["rollout"]["outcome"]), notes["rollout"]["reason"]

@@ -1,0 +1,1 @@
+"""The pipeline of Kontinual, and the ways to compile and to run it."""
