@@ -1,0 +1,33 @@
+"""The collector: predictions and late labels in, labelled examples and counters out."""
+
+from kontinual.collector.app import create_app
+from kontinual.collector.events import InvalidItems, ItemProblem, PredictionReader
+from kontinual.collector.examples import EXAMPLES_LIMIT, examples_schema, examples_table
+from kontinual.collector.outcomes import OutcomeCounters
+from kontinual.collector.store import (
+    Example,
+    Ingested,
+    Labelled,
+    Matured,
+    Prediction,
+    Store,
+    StoreCounts,
+)
+
+__all__ = [
+    "EXAMPLES_LIMIT",
+    "Example",
+    "Ingested",
+    "InvalidItems",
+    "ItemProblem",
+    "Labelled",
+    "Matured",
+    "OutcomeCounters",
+    "Prediction",
+    "PredictionReader",
+    "Store",
+    "StoreCounts",
+    "create_app",
+    "examples_schema",
+    "examples_table",
+]

@@ -1,0 +1,167 @@
+"""The collector's HTTP interface."""
+
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Annotated
+
+from fastapi import FastAPI, HTTPException, Query, Request, Response
+from fastapi.concurrency import run_in_threadpool
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse, StreamingResponse
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+from pydantic import BaseModel, ConfigDict, Field
+from sqlalchemy.exc import SQLAlchemyError
+
+from kontinual.collector.events import InvalidItems, PredictionReader, read_feedback
+from kontinual.collector.examples import EXAMPLES_LIMIT, examples_parquet
+from kontinual.collector.outcomes import OutcomeCounters
+from kontinual.collector.store import Store
+from kontinual.spec import Loop
+
+__all__ = ["BODY_LIMIT", "create_app"]
+
+BODY_LIMIT = 16 * 1024 * 1024
+
+
+class _Taken(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    cursor: int = Field(ge=0, description="greatest _seq that is in a span")
+
+
+class Collector:
+    """What the routes do, apart from HTTP."""
+
+    def __init__(self, loop: Loop, store: Store) -> None:
+        self.loop, self.store = loop, store
+        self.registry = CollectorRegistry()
+        self.counters = OutcomeCounters(loop, store, self.registry)
+        self._reader = PredictionReader(loop)
+
+    def events(self, body: bytes, headers: dict[str, str]) -> dict[str, int]:
+        """Keep the predictions of a request; all of it or, when anything is wrong, nothing."""
+        try:
+            predictions = self._reader.read(body, headers)
+        except InvalidItems as exc:
+            self.counters.invalid_events(exc.items)
+            raise
+        result = self.store.add(predictions)
+        self.counters.ingested(result, versions={p.version for p in predictions})
+        return {
+            "stored": result.stored,
+            "duplicate": result.duplicate,
+            "matured": len(result.matured),
+        }
+
+    def labels(self, body: bytes) -> dict[str, int]:
+        """Keep the labels of a request; all of it or, when anything is wrong, nothing."""
+        try:
+            records = read_feedback(body)
+        except InvalidItems as exc:
+            self.counters.invalid_labels(exc.items)
+            raise
+        result = self.store.label(records)
+        self.counters.labelled(result)
+        return {
+            "joined": result.joined,
+            "early": result.early,
+            "duplicate": result.duplicate,
+            "conflict": result.conflict,
+        }
+
+
+def create_app(loop: Loop, store: Store) -> FastAPI:
+    """The application for one loop; it closes the store when it ends."""
+    collector = Collector(loop, store)
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        yield
+        store.close()
+
+    app = FastAPI(
+        title=f"Kontinual collector of {loop.name}",
+        lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
+    )
+    app.add_exception_handler(InvalidItems, _refused)
+    app.add_exception_handler(SQLAlchemyError, _unwritten)
+    app.add_exception_handler(RequestValidationError, _bad_request)
+    _add_writing(app, collector)
+    _add_reading(app, collector)
+    return app
+
+
+def _add_writing(app: FastAPI, collector: Collector) -> None:
+    @app.post("/api/v1/events", status_code=202)
+    async def events(request: Request) -> dict[str, int]:
+        body = await _body(request)
+        return await run_in_threadpool(collector.events, body, dict(request.headers))
+
+    @app.post("/api/v1/labels", status_code=202)
+    async def labels(request: Request) -> dict[str, int]:
+        return await run_in_threadpool(collector.labels, await _body(request))
+
+    @app.post("/api/v1/taken")
+    def taken(cursor: _Taken) -> dict[str, int]:
+        try:
+            return {"cursor": collector.store.take(cursor.cursor)}
+        except ValueError as exc:
+            raise HTTPException(409, str(exc)) from exc
+
+
+def _add_reading(app: FastAPI, collector: Collector) -> None:
+    @app.get("/api/v1/examples", response_class=StreamingResponse)
+    def examples(
+        after: Annotated[int, Query(ge=0)] = 0,
+        limit: Annotated[int, Query(ge=1, le=EXAMPLES_LIMIT)] = 10_000,
+    ) -> StreamingResponse:
+        rows = collector.store.examples(after=after, limit=limit)
+        return StreamingResponse(
+            examples_parquet(collector.loop, rows), media_type="application/vnd.apache.parquet"
+        )
+
+    @app.get("/healthz")
+    def healthz() -> dict[str, str]:
+        return {"status": "ok", "loop": collector.loop.name}
+
+    @app.get("/metrics")
+    def metrics() -> Response:
+        return Response(generate_latest(collector.registry), media_type=CONTENT_TYPE_LATEST)
+
+
+async def _body(request: Request) -> bytes:
+    """The body, refused once it grows past the limit, whatever its length header says."""
+    body = bytearray()
+    async for piece in request.stream():
+        body += piece
+        if len(body) > BODY_LIMIT:
+            raise HTTPException(413, f"a body has at most {BODY_LIMIT} bytes; send smaller batches")
+    return bytes(body)
+
+
+def _refused(_: Request, exc: Exception) -> JSONResponse:
+    problems = exc.problems if isinstance(exc, InvalidItems) else []
+    return JSONResponse(
+        {
+            "detail": str(exc),
+            "problems": [
+                {"item": p.item, "field": p.field, "message": p.message} for p in problems
+            ],
+        },
+        status_code=422,
+    )
+
+
+def _unwritten(_: Request, exc: Exception) -> JSONResponse:
+    """The store is in trouble (a full disk): nothing was kept, so the sender shall try again."""
+    logging.error("the store can not be used: %s", exc)
+    return JSONResponse({"detail": "the store can not be used; try again"}, status_code=503)
+
+
+def _bad_request(_: Request, exc: Exception) -> JSONResponse:
+    errors = exc.errors() if isinstance(exc, RequestValidationError) else []
+    texts = [f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in errors]
+    return JSONResponse({"detail": "; ".join(texts)}, status_code=422)

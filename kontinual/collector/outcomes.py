@@ -1,0 +1,154 @@
+"""Counters of how predictions turned out, and of what arrived (see `kontinual.spec.metrics`).
+
+They live in the process: a restart is a counter reset, which PromQL's `increase`
+understands.
+"""
+
+import math
+from collections import Counter as Tally
+from collections.abc import Iterable, Iterator, Sequence
+
+import numpy as np
+from prometheus_client import CollectorRegistry, Counter, Gauge
+
+from kontinual.collector.store import Ingested, Labelled, Matured, Store
+from kontinual.model import score_bins
+from kontinual.spec import SCORE_BINS, CategoryFeature, Loop
+
+__all__ = ["OutcomeCounters"]
+
+# Scores are float32; a certain and wrong one costs what the least distance from 0 or 1 does.
+_EPSILON = float(np.finfo(np.float32).eps)
+
+
+class OutcomeCounters:
+    """All series of the collector, in a registry of its own."""
+
+    def __init__(self, loop: Loop, store: Store, registry: CollectorRegistry) -> None:
+        self._model = loop.name
+        self._slices = {name: _groups(loop, name) for name in loop.data.slices}
+        self._versions: set[str] = set()
+        grouped = ("model", "version", "slice", "group")
+
+        def counter(name: str, text: str, labels: Sequence[str]) -> Counter:
+            return Counter(f"kontinual_{name}", text, labels, registry=registry)
+
+        self._grouped = {
+            "rows": counter("outcomes", "Rows whose label came.", grouped),
+            "positives": counter("outcome_positives", "Of these, with label 1.", grouped),
+            "score": counter("outcome_score_sum", "Sum of their scores.", grouped),
+            "log_loss": counter("outcome_log_loss_sum", "Sum of their log losses.", grouped),
+            "brier": counter("outcome_brier_sum", "Sum of (score - label)^2.", grouped),
+        }
+        by_bin = ("model", "version", "label", "bin")
+        self._bins = counter("outcome_bin", "Labelled rows by score bin.", by_bin)
+        self._below = counter(
+            "outcome_negatives_below",
+            "Rows with label 0 in lower score bins than this.",
+            ("model", "version", "bin"),
+        )
+        self._events = counter("events", "Predictions that arrived.", ("model", "result"))
+        self._labels = counter("labels", "Labels that arrived.", ("model", "result"))
+        self._start(registry, store)
+
+    def _start(self, registry: CollectorRegistry, store: Store) -> None:
+        for result in ("stored", "duplicate", "invalid"):
+            self._events.labels(self._model, result)
+        for result in ("joined", "early", "duplicate", "conflict", "invalid"):
+            self._labels.labels(self._model, result)
+        gauges = {
+            "matured_rows": ("Labelled rows not yet in a span.", lambda: store.counts.untaken),
+            "unlabelled_rows": ("Predictions still waiting.", lambda: store.counts.unlabelled),
+        }
+        for name, (text, read) in gauges.items():
+            gauge = Gauge(f"kontinual_{name}", text, ["model"], registry=registry)
+            gauge.labels(self._model).set_function(read)
+        self.expect(store.waiting_versions())
+
+    def expect(self, versions: Iterable[str]) -> None:
+        """Export every series of these versions, with 0 where nothing came yet.
+
+        A counter that appears with its first row already in it hides that row
+        from `increase`.
+        """
+        for version in set(versions) - self._versions:
+            for name, groups in [("all", ["all"]), *self._slices.items()]:
+                for group in groups:
+                    for counter in self._grouped.values():
+                        counter.labels(self._model, version, name, group)
+            for b in map(str, range(SCORE_BINS)):
+                self._below.labels(self._model, version, b)
+                for label in ("0", "1"):
+                    self._bins.labels(self._model, version, label, b)
+            self._versions.add(version)
+
+    def ingested(self, result: Ingested, *, versions: Iterable[str]) -> None:
+        """Count a batch of predictions that was kept."""
+        self.expect(versions)
+        self._events.labels(self._model, "stored").inc(result.stored)
+        self._events.labels(self._model, "duplicate").inc(result.duplicate)
+        self._mature(result.matured)
+
+    def labelled(self, result: Labelled) -> None:
+        """Count a batch of labels that was kept."""
+        for name in ("joined", "early", "duplicate", "conflict"):
+            self._labels.labels(self._model, name).inc(getattr(result, name))
+        self._mature(result.matured)
+
+    def invalid_events(self, items: int) -> None:
+        """Count events that were refused."""
+        self._events.labels(self._model, "invalid").inc(items)
+
+    def invalid_labels(self, items: int) -> None:
+        """Count labels that were refused."""
+        self._labels.labels(self._model, "invalid").inc(items)
+
+    def _mature(self, rows: Sequence[Matured]) -> None:
+        if not rows:
+            return
+        self.expect({row.version for row in rows})
+        bins = score_bins(np.array([row.score for row in rows]))
+        grouped: dict[str, Tally[tuple[str, str, str]]] = {n: Tally() for n in self._grouped}
+        binned: Tally[tuple[str, int, int]] = Tally()
+        for row, b in zip(rows, bins.tolist(), strict=True):
+            binned[row.version, row.label, b] += 1
+            values = _values(row)
+            for name, group in self._groups_of(row):
+                for quantity, value in values.items():
+                    grouped[quantity][row.version, name, group] += value  # type: ignore[assignment]
+        for quantity, tally in grouped.items():
+            for key, value in tally.items():
+                self._grouped[quantity].labels(self._model, *key).inc(value)
+        self._count_bins(binned)
+
+    def _count_bins(self, binned: "Tally[tuple[str, int, int]]") -> None:
+        for (version, label, b), rows in binned.items():
+            self._bins.labels(self._model, version, str(label), str(b)).inc(rows)
+            if label == 0:
+                for above in range(b + 1, SCORE_BINS):
+                    self._below.labels(self._model, version, str(above)).inc(rows)
+
+    def _groups_of(self, row: Matured) -> Iterator[tuple[str, str]]:
+        yield "all", "all"
+        for name, groups in self._slices.items():
+            value = row.features.get(name)
+            yield name, "null" if value is None else value if value in groups else "unseen"
+
+
+def _groups(loop: Loop, name: str) -> dict[str, None]:
+    """Every group of a slice, as an ordered set."""
+    feature = loop.data.feature(name)
+    vocabulary = feature.vocabulary if isinstance(feature, CategoryFeature) else []
+    return dict.fromkeys([*vocabulary, "unseen", "null"])
+
+
+def _values(row: Matured) -> dict[str, float]:
+    """What a labelled row adds to each sum."""
+    chance = row.score if row.label else 1 - row.score
+    return {
+        "rows": 1,
+        "positives": row.label,
+        "score": row.score,
+        "log_loss": -math.log(min(max(chance, _EPSILON), 1 - _EPSILON)),
+        "brier": (row.score - row.label) ** 2,
+    }
