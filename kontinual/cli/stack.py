@@ -1,0 +1,80 @@
+"""`kontinual up`, `down`, `status` and `logs`: the laptop stack."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from kontinual.errors import ServiceError
+from kontinual.local.readiness import tail
+from kontinual.local.stack import ServiceStatus, Stack
+from kontinual.settings import Settings
+
+__all__ = ["app"]
+
+app = typer.Typer(help="Start, look at and stop the laptop stack.", no_args_is_help=True)
+
+LoopPath = Annotated[Path, typer.Argument(metavar="LOOP", help="path of loop.yaml")]
+_COLOURS = {"ready": "green", "starting": "yellow", "failed": "red", "down": "dim"}
+
+
+@app.command()
+def up(loop: LoopPath) -> None:
+    """Start every service of the loop and wait until all are ready.
+
+    The stack stays up when this command ends; `kontinual down` stops it. Calling
+    `up` again brings changed settings or a changed loop.yaml into force.
+    """
+    stack = Stack(Settings(), loop)
+    with Console().status("starting") as spinner:
+        stack.up(report=lambda name: spinner.update(f"{name} is ready"))
+    _print(stack.status())
+
+
+@app.command()
+def down(loop: LoopPath) -> None:
+    """Stop every service, runs of the pipeline first, and wait until all are gone."""
+    with Console().status("stopping"):
+        Stack(Settings(), loop).down()
+    Console().print("nothing of the stack runs any more")
+
+
+@app.command()
+def status(loop: LoopPath) -> None:
+    """Show each service; exit 1 unless all are ready."""
+    lines = Stack(Settings(), loop).status()
+    _print(lines)
+    if any(line.state != "ready" for line in lines):
+        raise typer.Exit(1)
+
+
+@app.command()
+def logs(
+    loop: LoopPath,
+    service: Annotated[str, typer.Argument(help="as `kontinual status` names it")],
+    lines: Annotated[int, typer.Option("--lines", "-n", min=1)] = 50,
+) -> None:
+    """Show the end of a service's log."""
+    stack = Stack(Settings(), loop)
+    known = [line.name for line in stack.status()]
+    if service not in known:
+        raise ServiceError(f"the stack has the services {', '.join(known)}, but got {service!r}")
+    for line in tail(stack.supervisor.log_of(service), count=lines):
+        typer.echo(line)
+
+
+def _print(lines: list[ServiceStatus]) -> None:
+    table = Table("service", "state", "pid", "up for", "url", "log", box=None)
+    for line in lines:
+        colour = _COLOURS[line.state]
+        table.add_row(
+            line.name,
+            f"[{colour}]{line.state}[/]",
+            str(line.pid or ""),
+            f"{line.uptime_seconds:.0f} s" if line.pid else "",
+            line.url,
+            str(line.log),
+        )
+    Console().print(table)
