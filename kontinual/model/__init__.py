@@ -2,6 +2,7 @@
 
 from kontinual.model.encoding import Encoder, Matrix
 from kontinual.model.package import ModelPackage, OnnxModel, Signature
+from kontinual.model.quality import entropy, quality
 from kontinual.model.reference import FeatureReference, Quality, Reference, score_bins
 
 __all__ = [
@@ -13,5 +14,7 @@ __all__ = [
     "Quality",
     "Reference",
     "Signature",
+    "entropy",
+    "quality",
     "score_bins",
 ]
