@@ -39,7 +39,7 @@ class Settings(BaseSettings):
         description="interpreter of the data environment (TFDV) on a laptop",
     )
     run_command: str = Field(
-        default=f"{sys.executable} pipelines/local.py",
+        default=f"{sys.executable} {Path(__file__).parent.parent / 'pipelines' / 'local.py'}",
         description="starts one run of the pipeline on this machine; --loop and others are added",
     )
     token: SecretStr = Field(

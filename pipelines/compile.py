@@ -43,6 +43,7 @@ def stale(root: Path) -> list[Path]:
 
 
 def main() -> int:
+    """Run from the command line; returns the exit code."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--check", action="store_true", help="write nothing, fail when stale")
     if not parser.parse_args().check:

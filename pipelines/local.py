@@ -77,6 +77,7 @@ def run(loop: str, *, run_id: str, trigger: str, seed: int, settings: Settings) 
 
 
 def main() -> int:
+    """Run from the command line; returns the exit code."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--loop", required=True, help="path or URL of loop.yaml")
     parser.add_argument("--run-id", required=True, help="a new name, a DNS label")

@@ -15,7 +15,7 @@ Notes = dict[str, dict[str, Any]]
 
 def record(loop: str, run_id: str, trigger: str) -> RunRecord:
     """Close the run's journal with its outcome."""
-    with station("record", loop, run_id) as here:
+    with station("close", loop, run_id) as here:
         tracker = Tracker(here.settings.tracking_uri, here.loop.name)
         tracker.set_challenger(None)
         notes = here.journal.notes()
@@ -26,7 +26,7 @@ def record(loop: str, run_id: str, trigger: str) -> RunRecord:
             trigger=trigger,
             outcome=outcome,
             reason=reason,
-            started_at=notes.get("admit", notes["record"])["started_at"],
+            started_at=notes.get("admit", notes["close"])["started_at"],
             ended_at=datetime.now(UTC),
             version=notes.get("train", {}).get("version"),
             champion=tracker.champion(),

@@ -1,0 +1,5 @@
+"""`python -m kontinual` is the `kontinual` command."""
+
+from kontinual.cli import main
+
+main()

@@ -1,0 +1,43 @@
+"""The committed YAML is what the code says, and what Kubeflow can take."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+from kfp import components
+
+from pipelines.compile import COMPONENTS, ROOT, compile_all, stale
+
+PIPELINE = ROOT / "pipelines" / "continual_learning.yaml"
+
+
+def test_the_committed_yaml_is_what_the_code_compiles_to():
+    assert stale(ROOT) == []
+
+
+def test_a_changed_file_is_found_to_be_stale(tmp_path: Path):
+    compile_all(tmp_path)
+    touched = tmp_path / "components/tune/component.yaml"
+    touched.write_text(touched.read_text() + "# by hand\n")
+    assert stale(tmp_path) == [Path("components/tune/component.yaml")]
+
+
+@pytest.mark.parametrize("name", COMPONENTS)
+def test_each_component_can_be_loaded_alone(name: str):
+    loaded = components.load_component_from_file(str(ROOT / f"components/{name}/component.yaml"))
+    assert loaded.name == name
+    assert loaded.description
+
+
+def test_no_task_may_be_answered_from_a_cache():
+    """A cached ingest or rollout would be a run that did not happen."""
+    spec = next(yaml.safe_load_all(PIPELINE.read_text()))
+    dags = [spec["root"], *spec["components"].values()]
+    tasks = [t for d in dags for t in d.get("dag", {}).get("tasks", {}).items()]
+    steps = {name: task for name, task in tasks if name in COMPONENTS}
+    assert sorted(steps) == sorted(COMPONENTS)
+    assert not [n for n, t in steps.items() if t["cachingOptions"].get("enableCache")]
+
+
+def test_no_image_installs_anything_when_a_task_starts():
+    assert "pip install" not in PIPELINE.read_text()
