@@ -10,7 +10,8 @@ KontinualError
 ├── GatewayError         traffic could not be shifted, or its state is unknown
 ├── MetricsUnavailable   Prometheus could not be asked (not: it had no data)
 ├── LedgerError          an entry could not be written or the chain is broken
-└── ServiceError         a process of the local stack did not come up or died
+├── ServiceError         a process of the local stack did not come up or died
+└── TrackingError        the registry of trials and versions could not be used
 """
 
 __all__ = [
@@ -24,6 +25,7 @@ __all__ = [
     "PromotionConflict",
     "ServiceError",
     "SpecError",
+    "TrackingError",
     "TrainingError",
 ]
 
@@ -70,3 +72,7 @@ class LedgerError(KontinualError):
 
 class ServiceError(KontinualError):
     """A process of the local stack did not come up, or died."""
+
+
+class TrackingError(KontinualError):
+    """The registry of trials and versions could not be used, or lacks what was asked for."""
