@@ -1,0 +1,277 @@
+"""May a span be learned from? What TFDV and our own checks say, brought to one verdict."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from kontinual.errors import KontinualError
+from kontinual.lake import Lake, SpanManifest, Verdict
+from kontinual.spec import Loop
+from kontinual.validation import distances
+from kontinual.validation.checks import check_rows, numbers
+from kontinual.validation.distances import Distance, Measured
+from kontinual.validation.expectation import Expectation, declared
+from kontinual.validation.findings import Check, Finding
+from kontinual.validation.leakage import check_leakage
+from kontinual.validation.report import ReportFacts, report_html
+from kontinual.validation.schema import expectations, infer, limited
+from kontinual.validation.schema_store import SchemaStore, SchemaVersion
+from kontinual.validation.statistics import describe, import_tfdv
+from kontinual.validation.units import unit_change
+
+__all__ = ["Examination", "ensure_schema", "examine", "validate_span"]
+
+_TRAINED_ROWS = 50_000
+_TOLERATED = {  # TFDV knows no share for these; our own check of the same thing does
+    "FLOAT_TYPE_BIG_FLOAT": Check.RANGE,
+    "FLOAT_TYPE_SMALL_FLOAT": Check.RANGE,
+    "INT_TYPE_BIG_INT": Check.RANGE,
+    "INT_TYPE_SMALL_INT": Check.RANGE,
+    "FLOAT_TYPE_HAS_INF": Check.RANGE,
+    "ENUM_TYPE_UNEXPECTED_STRING_VALUES": Check.UNSEEN,
+    "FEATURE_TYPE_LOW_FRACTION_PRESENT": Check.NULLS,
+}
+
+
+@dataclass(frozen=True)
+class Examination:
+    """What was found about a span."""
+
+    findings: list[Finding]
+    distances: list[Distance]
+    anomalies: list[tuple[str, str, str]]
+
+    @property
+    def reasons(self) -> list[str]:
+        return [f.sentence for f in self.findings if f.refuses]
+
+    @property
+    def notes(self) -> list[str]:
+        return [f.sentence for f in self.findings if not f.refuses]
+
+
+def validate_span(loop: Loop, lake: Lake, number: int, *, report: Path) -> Verdict:
+    """Judge a span, keep the verdict in the lake and write the report.
+
+    The schema is inferred of the first span when none is kept yet. A person's
+    verdict stands: the report is made, but nothing is judged again.
+
+    Args:
+        loop: the declaration.
+        lake: its lake.
+        number: the span.
+        report: HTML file to write.
+
+    Returns:
+        The verdict that counts.
+
+    Raises:
+        LakeError: the span or an earlier one can not be read; nothing is judged then.
+        KontinualError: TFDV is missing or failed; nothing is judged then.
+    """
+    manifest, frame = lake.span(number), lake.read(number)
+    schema, about = ensure_schema(loop, lake)
+    before = [s for s in lake.accepted() if s.number < number]
+    previous = lake.read(before[-1].number) if before else None
+    trained = _trained_rows(lake, manifest, before)
+    result = examine(frame, previous, trained, loop=loop, schema=schema)
+    verdict = _verdict(result, number)
+    standing = lake.verdict(number)
+    overruled = standing is not None and standing.by_person
+    facts = ReportFacts(
+        loop=loop,
+        manifest=manifest,
+        schema_version=about,
+        verdict=standing if overruled and standing else verdict,
+        previous=before[-1] if before else None,
+        found=verdict.reasons if overruled else [],
+        notes=result.notes,
+        distances=result.distances,
+        anomalies=result.anomalies,
+        tfdv_version=import_tfdv().__version__,
+    )
+    html = report_html(facts, frame, previous, expected=expectations(schema))
+    report.parent.mkdir(parents=True, exist_ok=True)
+    report.write_text(html, encoding="utf-8")
+    if standing is not None and overruled:
+        return standing
+    lake.judge(verdict)
+    return verdict
+
+
+def ensure_schema(loop: Loop, lake: Lake) -> tuple[Any, SchemaVersion]:
+    """The schema in force, inferred of the first span (and kept) when there is none yet."""
+    store = SchemaStore(lake)
+    kept = store.latest()
+    if kept is not None:
+        return kept
+    spans = lake.spans()
+    if not spans:
+        raise KontinualError(f"loop {loop.name} has no spans yet; run `kontinual ingest` first")
+    first, expected = spans[0], declared(loop)
+    statistics = describe(lake.read(first.number), expected, ignore=_unjudged(loop))
+    schema = infer(statistics, expected)
+    about = store.keep(
+        schema,
+        after=0,
+        by="inferred",
+        reason="the first schema, inferred of the first span and tightened by the declaration",
+        tfdv_version=import_tfdv().__version__,
+        span=first.number,
+    )
+    return schema, about
+
+
+def examine(
+    frame: pd.DataFrame,
+    previous: pd.DataFrame | None,
+    trained: pd.DataFrame | None,
+    *,
+    loop: Loop,
+    schema: Any,
+) -> Examination:
+    """Everything that is odd about a span's rows.
+
+    Args:
+        frame: the rows.
+        previous: rows of the accepted span before.
+        trained: rows that models learned from so far; given for a served span only.
+        loop: the declaration.
+        schema: the schema in force.
+    """
+    expected = expectations(schema)
+    found = _undeclared(expected, declared(loop))
+    found += check_rows(frame, previous, loop=loop, expected=expected)
+    if frame.empty:
+        return Examination(found, [], [])
+    broken = {f.feature for f in found if f.check is Check.TYPE}
+    sound = {n: e for n, e in expected.items() if n in frame.columns and n not in broken}
+    found += _units(frame, previous, sound)
+    found += check_leakage(frame, previous, label=loop.data.label.name, expected=sound)
+    measured = _measure(frame, previous, trained, loop=loop, schema=schema, expected=expected)
+    found += distances.findings(measured)
+    found += _said_by_tfdv(measured, found)
+    return Examination(_ordered(found), measured.distances, measured.anomalies)
+
+
+def _measure(
+    frame: pd.DataFrame,
+    previous: pd.DataFrame | None,
+    trained: pd.DataFrame | None,
+    *,
+    loop: Loop,
+    schema: Any,
+    expected: dict[str, Expectation],
+) -> Measured:
+    def statistics(rows: pd.DataFrame | None) -> Any:
+        return None if rows is None else describe(rows, expected, ignore=_unjudged(loop))
+
+    others = (
+        min(len(f) for f in (previous, trained) if f is not None) if previous is not None else 0
+    )
+    slack = distances.slack(len(frame), others)
+    return distances.measure(
+        statistics(frame),
+        limited(schema, loop.validation, slack=slack),
+        previous=statistics(previous),
+        trained=statistics(trained),
+    )
+
+
+def _said_by_tfdv(measured: Measured, found: list[Finding]) -> list[Finding]:
+    """TFDV's anomalies; one whose matter is found already is only noted, in TFDV's words."""
+    refused = {f.feature for f in found if f.refuses}
+    said = []
+    for feature, kind, description in measured.anomalies:
+        told = (feature or None) in refused
+        said.append(
+            Finding(
+                check=Check.TFDV,
+                feature=feature or None,
+                refuses=not told and kind not in _TOLERATED,
+                sentence=f"{f'`{feature}`: ' if feature else ''}TFDV says {kind}: {description}",
+            )
+        )
+    return said
+
+
+def _units(
+    frame: pd.DataFrame, previous: pd.DataFrame | None, sound: dict[str, Expectation]
+) -> list[Finding]:
+    found = []
+    for name, expectation in sound.items():
+        if expectation.type != "number" or previous is None or name not in previous.columns:
+            continue
+        if not pd.api.types.is_numeric_dtype(previous[name]):
+            continue
+        now, before = numbers(frame[name]), numbers(previous[name])
+        change = unit_change(now, before, unit=expectation.unit)
+        if change:
+            medians = f"the median went from {_median(before)} to {_median(now)}"
+            found.append(
+                Finding(
+                    check=Check.UNITS,
+                    feature=name,
+                    sentence=f"`{name}`: its unit seems to have changed, as if "
+                    f"{change.conversion}; {medians}, and converted so the two spans agree "
+                    f"(distance {change.explained:.2f}) as they do not now "
+                    f"({change.distance:.2f})",
+                )
+            )
+    return found
+
+
+def _median(values: Any) -> str:
+    return f"{pd.Series(values).median():.4g}"
+
+
+def _undeclared(expected: dict[str, Expectation], wanted: dict[str, Expectation]) -> list[Finding]:
+    """Where loop.yaml changed since the schema was kept."""
+    sides = [
+        ("is declared in loop.yaml, but not in the kept schema", set(wanted) - set(expected)),
+        ("is in the kept schema, but no longer in loop.yaml", set(expected) - set(wanted)),
+    ]
+    sides[0][1].update(n for n in set(wanted) & set(expected) if wanted[n].type != expected[n].type)
+    return [
+        Finding(
+            check=Check.SCHEMA,
+            feature=name,
+            sentence=f"`{name}`: it {what} with this type; look at `kontinual schema diff` and "
+            "accept the change with `kontinual schema accept`",
+        )
+        for what, names in sides
+        for name in sorted(names)
+    ]
+
+
+def _trained_rows(
+    lake: Lake, manifest: SpanManifest, before: list[SpanManifest]
+) -> pd.DataFrame | None:
+    """What models learned from so far; with one older span it would only repeat the drift."""
+    if manifest.source != "collector" or len(before) < 2:
+        return None
+    rows = lake.training_rows(before[-1].number, seed=manifest.number)
+    return rows.sample(min(len(rows), _TRAINED_ROWS), random_state=manifest.number)
+
+
+def _verdict(result: Examination, number: int) -> Verdict:
+    return Verdict(
+        span=number,
+        accepted=not result.reasons,
+        reasons=result.reasons,
+        at=datetime.now(UTC),
+        tfdv_version=import_tfdv().__version__,
+    )
+
+
+def _unjudged(loop: Loop) -> set[str]:
+    return {loop.data.id, loop.data.time}
+
+
+def _ordered(found: list[Finding]) -> list[Finding]:
+    """The likeliest cause first: a missing column or a changed unit explains the drift after it."""
+    order = list(Check)
+    return sorted(found, key=lambda f: order.index(f.check))

@@ -1,0 +1,145 @@
+"""Does a feature give the label away? What no honest feature does, a mistake upstream easily does.
+
+Three signs, each for the values, and for "null or not":
+
+1. the feature alone ranks the labels almost perfectly (ROC AUC above 0.98);
+2. one single value (or null) separates them as well;
+3. one value stands, in bulk, on rows of one label only, and so seldom does this
+   happen by chance that it is no accident: with a share q of rows of that label,
+   n such rows in a row have probability q^n.
+"""
+
+import math
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from kontinual.validation.expectation import Expectation
+from kontinual.validation.findings import Check, Finding, percent
+
+__all__ = ["check_leakage", "roc_auc"]
+
+MAX_AUC = 0.98
+BULK = 0.2
+"""Share of one label's rows that a tell-tale value must cover."""
+PURITY = 0.995
+_LOG_CHANCE = -30.0  # about 1e-13
+_TOP = 20
+
+Labels = npt.NDArray[np.int64]
+
+
+def check_leakage(
+    frame: pd.DataFrame,
+    previous: pd.DataFrame | None,
+    *,
+    label: str,
+    expected: Mapping[str, Expectation],
+) -> list[Finding]:
+    """The features that give the label away.
+
+    One that did so in the accepted span before as well was judged then, and is
+    only noted now.
+    """
+    if label not in frame.columns or frame[label].isna().any() or frame[label].nunique() != 2:
+        return []
+    found = []
+    for name, expectation in expected.items():
+        if expectation.label or name not in frame.columns:
+            continue
+        sign = _sign(frame[name], frame[label], expectation)
+        if sign:
+            known = previous is not None and name in previous.columns and label in previous.columns
+            old = known and _sign(previous[name], previous[label], expectation)  # type: ignore[index]
+            found.append(_finding(name, label, sign, known_before=bool(old)))
+    return found
+
+
+def roc_auc(scores: npt.NDArray[np.float64], labels: Labels) -> float:
+    """Chance that a row of label 1 scores above one of label 0, ties counting half."""
+    ranks = pd.Series(scores).rank().to_numpy()
+    positives = int(labels.sum())
+    negatives = len(labels) - positives
+    total = float(ranks[labels == 1].sum())
+    return (total - positives * (positives + 1) / 2) / (positives * negatives)
+
+
+def _finding(name: str, label: str, sign: str, *, known_before: bool) -> Finding:
+    since = "; it did so in the accepted span before too" if known_before else ""
+    return Finding(
+        check=Check.LEAKAGE,
+        feature=name,
+        refuses=not known_before,
+        sentence=f"`{name}`: it gives the label `{label}` away: {sign}{since}",
+    )
+
+
+def _sign(
+    column: "pd.Series[Any]", label: "pd.Series[Any]", expectation: Expectation
+) -> str | None:
+    labels = np.asarray(label, dtype=np.int64)
+    if len(labels) < 2 or labels.min() == labels.max():
+        return None
+    return next(iter(_telling_values(column, labels)), None) or _ranking(
+        column, labels, expectation
+    )
+
+
+def _telling_values(column: "pd.Series[Any]", labels: Labels) -> Iterator[str]:
+    """Single values, or null, that tell the label."""
+    values = [*column.value_counts().head(_TOP).index]
+    masks = [("null", column.isna().to_numpy())]
+    masks += [(repr(v), (column == v).fillna(False).to_numpy(dtype=bool)) for v in values]
+    for value, mask in masks:
+        yield from _telling(value, mask, labels)
+
+
+def _telling(value: str, mask: npt.NDArray[np.bool_], labels: Labels) -> Iterator[str]:
+    count = int(mask.sum())
+    if not 0 < count < len(mask):
+        return
+    auc = roc_auc(mask.astype(np.float64), labels)
+    if max(auc, 1 - auc) > MAX_AUC:
+        yield (
+            f"being {value} or not alone separates it (ROC AUC {max(auc, 1 - auc):.3f}, "
+            f"{MAX_AUC} is the most an honest feature reaches)"
+        )
+        return
+    for side in (0, 1):
+        same = int((labels[mask] == side).sum())
+        share = float(np.mean(labels == side))
+        bulk = same / max(1, int((labels == side).sum()))
+        if same >= PURITY * count and bulk >= BULK and count * math.log(share) < _LOG_CHANCE:
+            yield (
+                f"{value} stands on {percent(bulk)} of the rows with label {side} and on "
+                f"{'none' if same == count else count - same} of the others"
+            )
+
+
+def _ranking(column: "pd.Series[Any]", labels: Labels, expectation: Expectation) -> str | None:
+    if expectation.categorical or column.dtype == object:
+        scores = _target_means(column.astype(str), labels)
+    else:
+        scores = np.asarray(column.astype("float64"))
+        scores = np.where(np.isnan(scores), np.nanmedian(scores), scores) if len(scores) else scores
+    auc = roc_auc(scores, labels)
+    if not max(auc, 1 - auc) > MAX_AUC:
+        return None
+    return (
+        f"alone it ranks the rows with ROC AUC {max(auc, 1 - auc):.3f}, "
+        f"{MAX_AUC} is the most an honest feature reaches"
+    )
+
+
+def _target_means(column: "pd.Series[str]", labels: Labels) -> npt.NDArray[np.float64]:
+    """Mean label of a row's category in the other half of the rows: rare ones prove nothing."""
+    half = np.arange(len(labels)) % 2
+    scores = np.full(len(labels), float(labels.mean()))
+    for side in (0, 1):
+        means = pd.Series(labels[half != side]).groupby(column.to_numpy()[half != side]).mean()
+        mapped = column[half == side].map(means).to_numpy(dtype=np.float64)
+        scores[half == side] = np.where(np.isnan(mapped), labels.mean(), mapped)
+    return scores
