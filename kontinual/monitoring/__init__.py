@@ -1,0 +1,19 @@
+"""What watches a loop, rendered from its declaration: pure functions from a Loop to YAML."""
+
+from kontinual.monitoring.configs import render_alertmanager, render_prometheus
+from kontinual.monitoring.quantities import RecordingRule, recording_rules
+from kontinual.monitoring.rules import SERVICES, alerting_rules, render_rules
+from kontinual.monitoring.suite import render_rules_test
+from kontinual.monitoring.timing import Timing
+
+__all__ = [
+    "SERVICES",
+    "RecordingRule",
+    "Timing",
+    "alerting_rules",
+    "recording_rules",
+    "render_alertmanager",
+    "render_prometheus",
+    "render_rules",
+    "render_rules_test",
+]

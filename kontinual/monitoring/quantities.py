@@ -1,0 +1,248 @@
+"""The recording rules: every quantity that is watched, as PromQL over the counters.
+
+Notation: n_b rows of the window in bin b of B, n their sum, q_b the reference share.
+
+- Counts of a window are `increase(counter[window])`, summed over replicas. The
+  series start at 0 with the process, so the first rows are not lost unless they come before
+  the first scrape; `increase` extrapolates to the window's edges by at most half
+  a scrape interval, which a ratio of two of them cancels. A restart is a counter
+  reset and loses what came after the last scrape.
+- p_b = (n_b + 1/2) / (n + B/2), as the reference was smoothed. The population
+  stability index sum((p_b - q_b) * ln(p_b / q_b)) of n rows from the reference itself is (B-1)/n on
+  average and not 0; that much is subtracted, and less than 0 is 0.
+- A quantity that an alert judges is named by `AlertKind.series`. It is
+  the champion's alone and absent where its window holds fewer rows than the least.
+  Joined with `kontinual_champion_info`, it is absent too while nobody says who the champion is.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+
+from kontinual.monitoring.timing import Timing
+from kontinual.spec import AlertKind
+
+__all__ = ["RecordingRule", "recording_rules"]
+
+_CHAMPION = "kontinual_champion_info"
+
+
+@dataclass(frozen=True)
+class RecordingRule:
+    """One recorded series."""
+
+    record: str
+    expr: str
+    labels: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class _Terms:
+    """The PromQL of one kind's counts: its model, window and least number of rows."""
+
+    timing: Timing
+    kind: AlertKind
+
+    @property
+    def model(self) -> str:
+        return f'model="{self.timing.loop.name}"'
+
+    @property
+    def least(self) -> int:
+        monitoring = self.timing.loop.monitoring
+        alert = monitoring.alert(self.kind)
+        return monitoring.min_rows_of(alert) if alert else monitoring.min_rows
+
+    def count(self, counter: str, *, by: str = "", where: str = "") -> str:
+        """The increase of a counter over the window, summed over replicas."""
+        labels = ", ".join(part for part in ("model, version", by) if part)
+        matchers = ", ".join(part for part in (self.model, where) if part)
+        window = self.timing.text(self.timing.window(self.kind))
+        return f"sum by ({labels}) (increase({counter}{{{matchers}}}[{window}]))"
+
+    def own(self, series: str) -> str:
+        """A recorded series of this loop; one Prometheus may watch several loops."""
+        return f"{series}{{{self.model}}}"
+
+    def reference(self, gauge: str, *, by: str = "", where: str = "") -> str:
+        """A reference gauge, the same from every replica."""
+        labels = ", ".join(part for part in ("model, version", by) if part)
+        matchers = ", ".join(part for part in (self.model, where) if part)
+        return f"max by ({labels}) ({gauge}{{{matchers}}})"
+
+    def judged(self, expr: str, *, rows: str, on: str = "") -> RecordingRule:
+        """The quantity of this kind: of the champion, with enough rows."""
+        labels = ", ".join(part for part in ("model, version", on) if part)
+        masked = f"(\n{_indented(expr)}\n)\nand on ({labels}) ({rows} >= {self.least})"
+        return self.of_champion(masked)
+
+    def of_champion(self, expr: str, *, record: str | None = None) -> RecordingRule:
+        full = f"{expr}\nand on (model, version) {_CHAMPION}{{{self.model}}}"
+        return RecordingRule(record or self.kind.series, full)
+
+
+def recording_rules(timing: Timing, *, services: Iterable[str]) -> list[RecordingRule]:
+    """Every recording rule, in the order in which they build on each other.
+
+    Args:
+        timing: the loop and its speed.
+        services: Prometheus jobs that have to answer.
+    """
+    kinds: dict[AlertKind, Callable[[_Terms], list[RecordingRule]]] = {
+        AlertKind.FEATURE_DRIFT: _feature_drift,
+        AlertKind.PREDICTION_DRIFT: _prediction_drift,
+        AlertKind.LOW_CONFIDENCE: _low_confidence,
+        AlertKind.INPUT_ANOMALIES: _input_anomalies,
+        AlertKind.QUALITY_DECAY: _quality_decay,
+        AlertKind.GROUP_BIAS: _group_bias,
+        AlertKind.MODEL_AGE: _model_age,
+        AlertKind.NEW_LABELS: _new_labels,
+        AlertKind.SERVICE_DOWN: lambda terms: _service_down(terms, services),
+    }
+    return [rule for kind, build in kinds.items() for rule in build(_Terms(timing, kind))]
+
+
+def _feature_drift(t: _Terms) -> list[RecordingRule]:
+    counts = t.count("kontinual_feature_total", by="feature, bin")
+    reference = t.reference("kontinual_reference_feature_share", by="feature, bin")
+    rows = t.own("kontinual:feature_rows:window")
+    return [
+        *_psi(t, "kontinual:feature", counts, reference, over="model, version, feature"),
+        t.judged(t.own("kontinual:feature_psi"), rows=rows, on="feature"),
+    ]
+
+
+def _prediction_drift(t: _Terms) -> list[RecordingRule]:
+    counts = t.count("kontinual_score_total", by="bin")
+    reference = t.reference("kontinual_reference_score_share", by="bin")
+    rows = t.own("kontinual:score_rows:window")
+    return [
+        *_psi(t, "kontinual:score", counts, reference, over="model, version"),
+        t.judged(t.own("kontinual:score_psi"), rows=rows),
+    ]
+
+
+def _psi(t: _Terms, prefix: str, counts: str, reference: str, *, over: str) -> list[RecordingRule]:
+    """Rows by bin, rows, shares, and the bias-corrected index of a distribution."""
+    names = {part: f"{prefix}_{part}" for part in ("rows:bin", "rows:window", "share:bin", "psi")}
+    bins, rows, share = (t.own(names[part]) for part in ("rows:bin", "rows:window", "share:bin"))
+    number = f"count by ({over}) ({bins})"
+    smoothed = f"({bins} + 0.5)\n/ on ({over}) group_left ()\n({rows} + 0.5 * {number})"
+    index = (
+        f"clamp_min(\n"
+        f"  sum by ({over}) (\n"
+        f"    ({share} - on ({over}, bin) {reference})\n"
+        f"    * on ({over}, bin)\n"
+        f"    ln({share} / on ({over}, bin) {reference})\n"
+        f"  )\n"
+        f"  - ({number} - 1) / ({rows} > 0),\n"
+        f"  0\n"
+        f")"
+    )
+    return [
+        RecordingRule(names["rows:bin"], counts),
+        RecordingRule(names["rows:window"], f"sum by ({over}) ({bins})"),
+        RecordingRule(names["share:bin"], smoothed),
+        RecordingRule(names["psi"], index),
+    ]
+
+
+def _low_confidence(t: _Terms) -> list[RecordingRule]:
+    rows = t.count("kontinual_predictions_total")
+    share = f"{t.count('kontinual_low_confidence_total')} / {rows}"
+    rise = f"{share}\n- {t.reference('kontinual_reference_low_confidence_share')}"
+    return [t.judged(rise, rows=rows), _expected_loss(t)]
+
+
+def _expected_loss(t: _Terms) -> RecordingRule:
+    """What the scores themselves say of the loss to expect; there before any label is."""
+    rows = t.count("kontinual_predictions_total")
+    where = 'metric="expected_log_loss"'
+    rise = (
+        f"{t.count('kontinual_expected_log_loss_total')} / ({rows} >= {t.least})\n"
+        f"- {t.reference('kontinual_reference_quality', where=where)}"
+    )
+    return t.of_champion(
+        f"(\n{_indented(rise)}\n)", record="kontinual:expected_log_loss_rise:value"
+    )
+
+
+def _input_anomalies(t: _Terms) -> list[RecordingRule]:
+    """Refused requests answer no row, so each anomalous request stands for one row at least."""
+    anomalous = t.count("kontinual_anomalous_requests_total")
+    rows = f"({t.count('kontinual_predictions_total')} + {anomalous})"
+    return [t.judged(f"{anomalous}\n/ {t.count('kontinual_requests_total')}", rows=rows)]
+
+
+def _quality_decay(t: _Terms) -> list[RecordingRule]:
+    counted = t.count("kontinual_outcomes_total", where='slice="all"')
+    loss = t.count("kontinual_outcome_log_loss_sum_total", where='slice="all"')
+    brier = t.count("kontinual_outcome_brier_sum_total", where='slice="all"')
+    rows = t.own("kontinual:quality:rows")
+    reference = t.reference("kontinual_reference_quality", where='metric="roc_auc"')
+    fall = f"{reference}\n- {t.own('kontinual:quality:roc_auc')}"
+    return [
+        RecordingRule("kontinual:quality:rows", counted),
+        RecordingRule("kontinual:quality:log_loss", f"{loss}\n/ ({rows} > 0)"),
+        RecordingRule("kontinual:quality:brier", f"{brier}\n/ ({rows} > 0)"),
+        RecordingRule("kontinual:quality:roc_auc", _roc_auc(t)),
+        t.judged(fall, rows=rows),
+    ]
+
+
+def _roc_auc(t: _Terms) -> str:
+    """The share of pairs of a positive and a negative in the right order; ties count half."""
+    positives = t.count("kontinual_outcome_bin_total", by="bin", where='label="1"')
+    negatives = t.count("kontinual_outcome_bin_total", by="bin", where='label="0"')
+    below = t.count("kontinual_outcome_negatives_below_total", by="bin")
+    return (
+        f"sum by (model, version) (\n"
+        f"  {positives}\n"
+        f"  * on (model, version, bin)\n"
+        f"  ({below} + {negatives} / 2)\n"
+        f")\n"
+        f"/ (\n"
+        f"  sum by (model, version) ({positives})\n"
+        f"  * sum by (model, version) ({negatives})\n"
+        f"  > 0\n"
+        f")"
+    )
+
+
+def _group_bias(t: _Terms) -> list[RecordingRule]:
+    by, where = "slice, group", 'slice!="all"'
+    rows = t.count("kontinual_outcomes_total", by=by, where=where)
+    score = t.count("kontinual_outcome_score_sum_total", by=by, where=where)
+    positives = t.count("kontinual_outcome_positives_total", by=by, where=where)
+    gap = t.own("kontinual:group_gap")
+    spread = f"max by (model, version, slice) ({gap})\n- min by (model, version, slice) ({gap})"
+    return [
+        RecordingRule("kontinual:group_gap", f"({score}\n- {positives})\n/ ({rows} >= {t.least})"),
+        t.of_champion(f"(\n{_indented(spread)}\n)"),
+    ]
+
+
+def _model_age(t: _Terms) -> list[RecordingRule]:
+    """In days of the loop; an unused model grows old too, so no rows are asked for."""
+    created = t.reference("kontinual_model_created_seconds")
+    return [t.of_champion(f"(time() - {created}) / 86400 * {t.timing.speedup!r}")]
+
+
+def _new_labels(t: _Terms) -> list[RecordingRule]:
+    """Labelled rows in no span yet: no training has seen them."""
+    return [RecordingRule(t.kind.series, f"max by (model) (kontinual_matured_rows{{{t.model}}})")]
+
+
+def _service_down(t: _Terms, services: Iterable[str]) -> list[RecordingRule]:
+    """How many processes of a service do not answer; 1 when Prometheus knows none."""
+    return [
+        RecordingRule(
+            t.kind.series,
+            f'sum(1 - up{{job="{job}"}}) or sum(absent(up{{job="{job}"}}))',
+            {"model": t.timing.loop.name, "service": job},
+        )
+        for job in services
+    ]
+
+
+def _indented(expr: str) -> str:
+    return "\n".join(f"  {line}" for line in expr.split("\n"))
