@@ -42,6 +42,7 @@ EXTRAS = {
     "train": [
         *PIPELINE,
         *TRACKING,
+        "jinja2>=3.1",
         "matplotlib>=3.9",
         "onnxruntime>=1.20",
         "optuna>=4,<6",

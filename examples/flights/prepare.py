@@ -80,7 +80,7 @@ def main(
         frame = frame[frame["departure"] < pd.Timestamp(until, tz="UTC")]
     out.parent.mkdir(parents=True, exist_ok=True)
     part = out.with_name(out.name + ".part")
-    frame.to_parquet(part, index=False)
+    frame.to_parquet(part, index=False, coerce_timestamps="us")
     part.replace(out)
     typer.echo(f"{out}: {len(frame)} flights, {frame['late'].mean():.1%} of them late")
 

@@ -24,9 +24,17 @@ class Gate(Strict):
     """How much worse (or how much better at least) a challenger may be than the champion.
 
     Differences count in the direction of "better": for `log_loss` and `brier`
-    a fall is an improvement. Judged on the paired bootstrap interval: the lower
-    bound of the improvement has to stay above `-max_regression`, and the
-    estimate itself above `min_improvement`.
+    a fall is an improvement. Judged on the 95 % paired bootstrap interval:
+
+    - `min_improvement`: the estimate of the improvement has to reach it.
+    - `max_regression` on `new`: the challenger has to prove itself, the whole
+      interval lies above `-max_regression` (so 0 asks for a proven improvement).
+    - `max_regression` on `old` and `slices`: these are many and small, so the
+      regression has to be proven; the gate blocks when the whole interval lies
+      below `-max_regression`.
+
+    Fewer than `min_rows` rows block on `new`, for nothing was proven, and are
+    only reported on `old` and `slices`.
     """
 
     metric: Metric
@@ -35,7 +43,7 @@ class Gate(Strict):
     )
     min_improvement: float | None = None
     max_regression: float | None = Field(default=None, ge=0)
-    min_rows: int = Field(default=100, ge=2, description="groups with fewer rows are not judged")
+    min_rows: int = Field(default=100, ge=2, description="fewer rows prove nothing")
 
     @model_validator(mode="after")
     def _any(self) -> "Gate":

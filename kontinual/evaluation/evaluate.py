@@ -1,0 +1,137 @@
+"""Champion against challenger on new, old and sliced held-out rows."""
+
+import zlib
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from kontinual.errors import LakeError
+from kontinual.evaluation.bootstrap import RESAMPLES, Improvement, improvements
+from kontinual.evaluation.curves import calibration, confusion, roc
+from kontinual.evaluation.gates import judge, judge_first, summary
+from kontinual.evaluation.groups import (
+    Scored,
+    Scorer,
+    Unscored,
+    constant_scores,
+    old_groups,
+    slice_groups,
+)
+from kontinual.evaluation.records import Comparison, Evaluation, On
+from kontinual.lake import Lake
+from kontinual.spec import Loop, Metric
+
+__all__ = ["evaluate"]
+
+METRICS: tuple[Metric, ...] = ("log_loss", "roc_auc", "brier")
+
+
+def evaluate(
+    loop: Loop,
+    lake: Lake,
+    *,
+    champion: Path | None,
+    challenger: Path,
+    span: int,
+    seed: int,
+    resamples: int = RESAMPLES,
+) -> Evaluation:
+    """Decide whether a challenger may replace the champion.
+
+    Args:
+        loop: holds the gates and slices.
+        lake: holds the held-out rows.
+        champion: package folder of the champion; None for the first model of a loop, which has
+            to be surely better than always answering the base rate.
+        challenger: package folder of the challenger.
+        span: number of the newest span.
+        seed: of the bootstrap; the same seed gives the same evaluation.
+        resamples: of the bootstrap.
+
+    Raises:
+        LakeError: a span is missing or damaged, or the new one holds no held-out row.
+        ModelPackageError: a package is damaged, or does not fit the rows of the new span.
+    """
+    new_scorer = Scorer(challenger)
+    old_scorer = Scorer(champion) if champion is not None else None
+    frame = lake.holdout_rows(span)
+    if frame.empty:
+        raise LakeError(f"span {span} holds no held-out row to evaluate on")
+    labels = frame[loop.data.label.name].to_numpy(dtype=np.int64)
+    before = old_scorer.scores(frame) if old_scorer else constant_scores(labels)
+    new = Scored("new", f"span {span}", labels, before, new_scorer.scores(frame))
+    groups: list[Scored | Unscored] = [new, *slice_groups(loop, frame, new)]
+    if old_scorer:
+        groups += old_groups(loop, lake, champion=old_scorer, challenger=new_scorer, before=span)
+    comparisons = [
+        comparison
+        for group in groups
+        for comparison in _compared(group, _metrics(loop, group.on), seed=seed, resamples=resamples)
+    ]
+    findings = judge(loop.gates, comparisons) if old_scorer else judge_first(comparisons)
+    against = "champion" if old_scorer else "base rate"
+    blessed, reason, reasons = summary(findings, against=against)
+    return Evaluation(
+        blessed=blessed,
+        reason=reason,
+        reasons=reasons,
+        loop=loop.name,
+        span=span,
+        against="champion" if old_scorer else "base rate",
+        resamples=resamples,
+        comparisons=comparisons,
+        findings=findings,
+        roc=roc(labels, new.challenger),
+        champion_roc=roc(labels, before) if old_scorer else None,
+        confusion=confusion(labels, new.challenger),
+        calibration=calibration(labels, new.challenger),
+        champion_calibration=calibration(labels, before) if old_scorer else [],
+    )
+
+
+def _metrics(loop: Loop, on: On) -> Sequence[Metric]:
+    """Everything on the new holdout; log loss and what gates ask for elsewhere."""
+    asked = {gate.metric for gate in loop.gates if gate.on == on} | {"log_loss"}
+    return [m for m in METRICS if on == "new" or m in asked]
+
+
+def _compared(
+    group: Scored | Unscored, metrics: Sequence[Metric], *, seed: int, resamples: int
+) -> list[Comparison]:
+    if isinstance(group, Unscored):
+        return [
+            Comparison(metric=m, on=group.on, group=group.group, rows=group.rows, note=group.note)
+            for m in metrics
+        ]
+    # A group's draws hang on its name alone, so that other groups do not move its interval.
+    rng = np.random.default_rng([seed, zlib.crc32(f"{group.on} {group.group}".encode())])
+    found = improvements(
+        group.labels,
+        group.champion,
+        group.challenger,
+        metrics=metrics,
+        rng=rng,
+        resamples=resamples,
+    )
+    return [_comparison(group, metric, found) for metric in metrics]
+
+
+def _comparison(group: Scored, metric: Metric, found: dict[Metric, Improvement]) -> Comparison:
+    seen = found.get(metric)
+    if seen is None:
+        note = "all its labels are the same"
+        return Comparison(
+            metric=metric, on=group.on, group=group.group, rows=len(group.labels), note=note
+        )
+    return Comparison(
+        metric=metric,
+        on=group.on,
+        group=group.group,
+        rows=len(group.labels),
+        champion=seen.champion,
+        challenger=seen.challenger,
+        improvement=seen.estimate,
+        low=seen.low,
+        high=seen.high,
+    )

@@ -1,0 +1,83 @@
+"""What an evaluation says, as data."""
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from kontinual.spec import Gate, Metric
+
+__all__ = ["CalibrationBin", "Comparison", "Evaluation", "Finding", "On", "Roc", "Verdict"]
+
+On = Literal["new", "old", "slices"]
+Verdict = Literal["passed", "blocked", "not judged"]
+
+
+class _Record(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Comparison(_Record):
+    """Both models on the same held-out rows, by one metric.
+
+    `improvement` counts in the direction of "better". A figure is None where it
+    does not exist: no AUC without both labels, nothing where a model can not score.
+    """
+
+    metric: Metric
+    on: On
+    group: str = Field(description="`span 7` or `carrier=UA`")
+    rows: int
+    champion: float | None = None
+    challenger: float | None = None
+    improvement: float | None = None
+    low: float | None = Field(default=None, description="lower end of the 95 % interval")
+    high: float | None = Field(default=None, description="upper end of the 95 % interval")
+    note: str = Field(default="", description="why figures are missing")
+
+
+class Finding(_Record):
+    """What one gate says of one comparison."""
+
+    gate: Gate
+    comparison: Comparison
+    verdict: Verdict
+    reason: str
+
+
+class Roc(_Record):
+    """Points of an ROC curve, at most 100, from (0, 0) to (1, 1)."""
+
+    fpr: list[float]
+    tpr: list[float]
+    thresholds: list[float] = Field(description="finite: the first, above every score, is 1")
+
+
+class CalibrationBin(_Record):
+    """Rows whose scores are close, and how many of them are positive."""
+
+    rows: int
+    mean_score: float
+    positives: float = Field(description="share of label 1")
+
+
+class Evaluation(_Record):
+    """May the challenger replace the champion, and why?"""
+
+    blessed: bool
+    reason: str = Field(description="the verdict in one sentence")
+    reasons: list[str] = Field(description="what blocks, or else what speaks for it")
+    loop: str
+    span: int
+    against: Literal["champion", "base rate"]
+    resamples: int
+    comparisons: list[Comparison]
+    findings: list[Finding]
+    roc: Roc = Field(description="of the challenger on the new holdout")
+    champion_roc: Roc | None = None
+    confusion: list[list[int]] = Field(description="[[tn, fp], [fn, tp]] of the challenger at 0.5")
+    calibration: list[CalibrationBin]
+    champion_calibration: list[CalibrationBin] = Field(default_factory=list)
+
+    def about(self, metric: Metric, on: On) -> list[Comparison]:
+        """The comparisons by this metric on such groups."""
+        return [c for c in self.comparisons if (c.metric, c.on) == (metric, on)]
