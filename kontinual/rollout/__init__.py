@@ -1,0 +1,39 @@
+"""Shifting traffic to a challenger step by step, as far as the figures allow."""
+
+from kontinual.rollout.analysis import Check, Judgement, Verdict, judge
+from kontinual.rollout.counts import Comparison, CounterWatch, Counts, Tally
+from kontinual.rollout.engine import Engine, RolloutResult
+from kontinual.rollout.envoy import EnvoyGateway
+from kontinual.rollout.gateway import Gateway, Metrics, Predictors, Registry, check_weights
+from kontinual.rollout.plan import Plan
+from kontinual.rollout.prometheus import PrometheusMetrics
+from kontinual.rollout.run import abort, resume, rollout
+from kontinual.rollout.state import Phase, RolloutBusy, RolloutState, RolloutStore
+
+__all__ = [
+    "Check",
+    "Comparison",
+    "CounterWatch",
+    "Counts",
+    "Engine",
+    "EnvoyGateway",
+    "Gateway",
+    "Judgement",
+    "Metrics",
+    "Phase",
+    "Plan",
+    "Predictors",
+    "PrometheusMetrics",
+    "Registry",
+    "RolloutBusy",
+    "RolloutResult",
+    "RolloutState",
+    "RolloutStore",
+    "Tally",
+    "Verdict",
+    "abort",
+    "check_weights",
+    "judge",
+    "resume",
+    "rollout",
+]

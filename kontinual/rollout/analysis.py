@@ -1,0 +1,240 @@
+"""Is the canary as good as the stable version that answered at the same time?
+
+Each check states a hypothesis of the form "the canary is at most so much worse"
+and fails when the evidence against it is enough to be sure of, however often one
+looks (see `kontinual.rollout.sequential`). The chance of a false alarm `alpha` is
+shared out evenly among the checks, and covers a whole rollout. A check passes
+when there is enough data and what was measured lies within the limit. Anything
+between the two is inconclusive: a step waits for more data, and in the end rolls back.
+"""
+
+import math
+from collections.abc import Sequence
+from enum import StrEnum
+
+from pydantic import BaseModel
+
+from kontinual.rollout.counts import Comparison, Tally
+from kontinual.rollout.sequential import Sample, excess_evidence, rise_evidence
+from kontinual.spec import Rollout
+
+__all__ = ["Check", "Judgement", "Verdict", "judge", "quantile"]
+
+TESTS = 5  # errors beside the stable version, errors alone, latency, scores, log loss
+MIN_LATENCY_REQUESTS = 100  # below, a 99th percentile is the slowest request
+UNNOTICED_SECONDS = 0.020  # nobody waits for less, and tiny latencies double by chance
+MIN_OUTCOMES_TO_FAIL = 30  # below, a mean of log losses is far from normal
+MIN_OUTCOMES_TO_WAIT = 200
+SCORE_SCALE = 0.1
+LOSS_SCALE = 0.1
+
+
+class Verdict(StrEnum):
+    """What a check, or a step, comes to."""
+
+    PASSED = "passed"
+    FAILED = "failed"
+    INCONCLUSIVE = "inconclusive"
+    UNJUDGED = "unjudged"  # a check alone: too little to speak of it, and nothing to wait for
+
+
+class Check(BaseModel):
+    """One check and why."""
+
+    name: str
+    verdict: Verdict
+    reason: str
+
+
+class Judgement(BaseModel):
+    """A step's verdict: the worst of its checks'."""
+
+    verdict: Verdict
+    reason: str
+    checks: list[Check]
+
+
+def judge(
+    step: Comparison,
+    *,
+    rules: Rollout,
+    earlier: Sequence[Comparison] = (),
+    outcomes: Comparison | None = None,
+    concurrent: bool = True,
+) -> Judgement:
+    """Judge a step by what was counted so far.
+
+    Args:
+        step: both versions since the step began.
+        rules: the declaration's limits.
+        earlier: the same for each step before that both versions shared.
+        outcomes: both versions since the first label of a canary's prediction came.
+        concurrent: False when the canary has all the traffic. Errors and latency are then
+            compared with the stable version of the steps before; scores, which follow the
+            hour, are not.
+    """
+    if not concurrent:
+        step = Comparison(step.canary, Tally.summed(c.stable for c in earlier))
+    checks = [
+        _errors(step, earlier, rules) if concurrent else _errors_alone(step, rules),
+        _latency(step, earlier, rules),
+        _scores(step, earlier, rules)
+        if concurrent
+        else Check(name="scores", verdict=Verdict.UNJUDGED, reason="no stable scores beside it"),
+        _log_loss(outcomes, rules),
+    ]
+    for verdict in (Verdict.FAILED, Verdict.INCONCLUSIVE):
+        found = [c for c in checks if c.verdict is verdict]
+        if found:
+            return Judgement(
+                verdict=verdict, reason="; ".join(c.reason for c in found), checks=checks
+            )
+    reason = "; ".join(c.reason for c in checks if c.verdict is Verdict.PASSED)
+    return Judgement(verdict=Verdict.PASSED, reason=reason, checks=checks)
+
+
+def quantile(latencies: Sequence[tuple[float, float]], share: float) -> float:
+    """A quantile of a cumulative histogram, as Prometheus' `histogram_quantile` has it; else 0."""
+    total = latencies[-1][1] if latencies else 0.0
+    low = below = 0.0
+    for bound, cumulated in latencies:
+        if total > 0 and cumulated >= share * total:
+            inside = cumulated - below
+            if math.isinf(bound) or inside <= 0:
+                return low
+            return low + (bound - low) * (share * total - below) / inside
+        low, below = bound, cumulated
+    return 0.0
+
+
+def _errors(step: Comparison, earlier: Sequence[Comparison], rules: Rollout) -> Check:
+    limit = rules.checks.max_error_rate_rise
+    strata = [(c.canary.failures, c.stable.failures) for c in (*earlier, step)]
+    canary, stable = step.canary.failures, step.stable.failures
+    seen = (
+        f"{_percent(canary.mean)} of {canary.count:.0f} canary requests failed, "
+        f"{_percent(stable.mean)} of {stable.count:.0f} stable ones (limit +{_percent(limit)})"
+    )
+    if _shown(rise_evidence(strata, limit=limit), rules):
+        return Check(name="errors", verdict=Verdict.FAILED, reason=seen)
+    return (
+        _waiting("errors", canary, "canary", rules)
+        or _waiting("errors", stable, "stable", rules)
+        or _within("errors", canary.mean - stable.mean <= limit, seen)
+    )
+
+
+def _errors_alone(step: Comparison, rules: Rollout) -> Check:
+    """The share of errors of the steps before is taken as known; 0 if there were none."""
+    canary = step.canary.failures
+    allowed = min(step.stable.failures.mean + max(rules.checks.max_error_rate_rise, 1e-6), 0.999)
+    seen = (
+        f"{_percent(canary.mean)} of {canary.count:.0f} requests failed (limit {_percent(allowed)})"
+    )
+    if _shown(excess_evidence(canary.total, canary.count, share=allowed), rules):
+        return Check(name="errors", verdict=Verdict.FAILED, reason=seen)
+    return _waiting("errors", canary, "canary", rules) or _within(
+        "errors", canary.mean <= allowed, seen
+    )
+
+
+def _scores(step: Comparison, earlier: Sequence[Comparison], rules: Rollout) -> Check:
+    limit = rules.checks.max_mean_score_gap
+    strata = [(c.canary.scores, c.stable.scores) for c in (*earlier, step)]
+    mirrored = [(stable, canary) for canary, stable in strata]
+    canary, stable = strata[-1]
+    seen = f"mean score {canary.mean:.3f} against {stable.mean:.3f} (limit ±{limit:g})"
+    for side in (strata, mirrored):
+        if _shown(rise_evidence(side, limit=limit, scale=SCORE_SCALE), rules, sides=2):
+            return Check(name="scores", verdict=Verdict.FAILED, reason=seen)
+    return (
+        _waiting("scores", canary, "canary", rules)
+        or _waiting("scores", stable, "stable", rules)
+        or _within("scores", abs(canary.mean - stable.mean) <= limit, seen)
+    )
+
+
+def _latency(step: Comparison, earlier: Sequence[Comparison], rules: Rollout) -> Check:
+    """Hypothesis: at most 1 % of canary requests are slower than the limit on the p99.
+
+    The stable p99 is taken as known; it rests on more requests than the canary's.
+    """
+    pooled = Comparison(*(Tally.summed(side) for side in zip(*[*earlier, step], strict=True)))
+    requests, slow, limit = _slow(pooled, rules.checks.max_p99_ratio)
+    if requests and _shown(excess_evidence(slow, requests, share=0.01), rules):
+        reason = (
+            f"{slow:.0f} of {requests:.0f} canary requests took over {_milliseconds(limit)}, "
+            f"{rules.checks.max_p99_ratio:g} times the stable 99th percentile"
+        )
+        return Check(name="latency", verdict=Verdict.FAILED, reason=reason)
+    if min(_count(step.canary), _count(step.stable)) < MIN_LATENCY_REQUESTS:
+        return Check(name="latency", verdict=Verdict.UNJUDGED, reason="too few requests for a p99")
+    canary, stable = (quantile(side.latencies, 0.99) for side in step)
+    within = canary <= max(rules.checks.max_p99_ratio * stable, UNNOTICED_SECONDS)
+    reason = (
+        f"p99 {_milliseconds(canary)} against {_milliseconds(stable)} "
+        f"(limit {rules.checks.max_p99_ratio:g} times)"
+    )
+    return _within("latency", within, reason)
+
+
+def _log_loss(outcomes: Comparison | None, rules: Rollout) -> Check:
+    limit = rules.checks.max_log_loss_rise
+    canary, stable = (
+        (outcomes.canary.log_losses, outcomes.stable.log_losses)
+        if outcomes
+        else (Sample(), Sample())
+    )
+    rows = min(canary.count, stable.count)
+    if rows < MIN_OUTCOMES_TO_FAIL:
+        return Check(name="log_loss", verdict=Verdict.UNJUDGED, reason="too few labels yet")
+    seen = (
+        f"log loss {canary.mean:.3f} over {canary.count:.0f} labels against {stable.mean:.3f} "
+        f"over {stable.count:.0f} (limit +{limit:g})"
+    )
+    if _shown(rise_evidence([(canary, stable)], limit=limit, scale=LOSS_SCALE), rules):
+        return Check(name="log_loss", verdict=Verdict.FAILED, reason=seen)
+    if canary.mean - stable.mean <= limit:
+        return Check(name="log_loss", verdict=Verdict.PASSED, reason=seen)
+    verdict = Verdict.INCONCLUSIVE if rows >= MIN_OUTCOMES_TO_WAIT else Verdict.UNJUDGED
+    return Check(name="log_loss", verdict=verdict, reason=seen)
+
+
+def _shown(evidence: float, rules: Rollout, *, sides: int = 1) -> bool:
+    return evidence >= math.log(TESTS * sides / rules.alpha)
+
+
+def _waiting(name: str, sample: Sample, side: str, rules: Rollout) -> Check | None:
+    if sample.count >= rules.min_requests:
+        return None
+    reason = f"{name}: {sample.count:.0f} of {rules.min_requests} {side} answers so far"
+    return Check(name=name, verdict=Verdict.INCONCLUSIVE, reason=reason)
+
+
+def _within(name: str, within: bool, seen: str) -> Check:
+    return Check(name=name, verdict=Verdict.PASSED if within else Verdict.INCONCLUSIVE, reason=seen)
+
+
+def _count(tally: Tally) -> float:
+    return tally.latencies[-1][1] if tally.latencies else 0.0
+
+
+def _slow(pooled: Comparison, ratio: float) -> tuple[float, float, float]:
+    """Canary requests, those above the limit, and the limit: the next bound of the histogram."""
+    stable = quantile(pooled.stable.latencies, 0.99)
+    wanted = max(ratio * stable, UNNOTICED_SECONDS)
+    requests = _count(pooled.canary)
+    if _count(pooled.stable) < MIN_LATENCY_REQUESTS:
+        return 0.0, 0.0, wanted
+    for bound, cumulated in pooled.canary.latencies:
+        if bound >= wanted:
+            return requests, requests - cumulated, bound
+    return requests, 0.0, wanted
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.1f} %"
+
+
+def _milliseconds(seconds: float) -> str:
+    return f"{1000 * seconds:.0f} ms"

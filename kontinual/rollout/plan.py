@@ -1,0 +1,33 @@
+"""The steps of a rollout in seconds of the wall clock."""
+
+from dataclasses import dataclass
+
+from kontinual.spec import Rollout
+
+__all__ = ["Plan"]
+
+MIN_STEP_SECONDS = 3.0
+MIN_TIMEOUT_SECONDS = 30.0
+
+
+@dataclass(frozen=True)
+class Plan:
+    """When a step may end and when it must.
+
+    However fast a loop's time passes, a step lasts a few seconds: requests,
+    scrapes and this machine do not speed up with it.
+    """
+
+    weights: tuple[int, ...]
+    min_requests: int
+    step_seconds: float
+    timeout_seconds: float
+
+    @classmethod
+    def of(cls, rollout: Rollout, *, speedup: float = 1.0) -> "Plan":
+        """The plan of a declaration whose time passes `speedup` times as fast."""
+        step = max(MIN_STEP_SECONDS, rollout.step_duration.total_seconds() / speedup)
+        timeout = max(MIN_TIMEOUT_SECONDS, rollout.step_timeout.total_seconds() / speedup)
+        return cls(
+            tuple(rollout.steps), rollout.min_requests, step, max(timeout, step + MIN_STEP_SECONDS)
+        )

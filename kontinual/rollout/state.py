@@ -1,0 +1,148 @@
+"""What a rollout has done and will do next, and the folder where that is kept."""
+
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from enum import StrEnum
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
+
+from kontinual.errors import KontinualError
+from kontinual.rollout.counts import Comparison, CounterWatch
+from kontinual.settings import Settings
+from kontinual.spec import Outcome, RolloutStep
+
+__all__ = ["Phase", "RolloutBusy", "RolloutState", "RolloutStore"]
+
+
+class RolloutBusy(KontinualError):
+    """Another process is at work on a rollout of this loop."""
+
+
+class Phase(StrEnum):
+    """What is being done. It is written down before it is begun, and can be begun again."""
+
+    DEPLOYING = "deploying"
+    MEASURING = "measuring"  # reading the counters a step begins with
+    OBSERVING = "observing"
+    PROMOTING = "promoting"
+    RETIRING = "retiring"
+    DONE = "done"
+    ROLLING_BACK = "rolling_back"
+    ROLLED_BACK = "rolled_back"
+
+    @property
+    def ended(self) -> bool:
+        return self in {Phase.DONE, Phase.ROLLED_BACK}
+
+
+class RolloutState(BaseModel):
+    """A rollout between two of its actions."""
+
+    model_config = ConfigDict(extra="forbid", validate_assignment=True)
+
+    loop: str
+    champion: str | None
+    challenger: str
+    packages: dict[str, Path] = Field(description="model package of either version")
+    phase: Phase = Phase.DEPLOYING
+    step: int = Field(default=0, ge=0, description="index into the plan's weights")
+    step_started_at: AwareDatetime | None = None
+    last_verdict: str = Field(default="", description="what the last look at a step came to")
+    steps: list[RolloutStep] = Field(default_factory=list, description="steps that have ended")
+    shared: list[Comparison] = Field(default_factory=list, description="counts of these")
+    watch: CounterWatch | None = None
+    outcomes: CounterWatch | None = None
+    reason: str = ""
+    started_at: AwareDatetime
+    updated_at: AwareDatetime
+
+    @property
+    def outcome(self) -> Outcome | None:
+        """How it ended, or None when it goes on."""
+        return {Phase.DONE: Outcome.PROMOTED, Phase.ROLLED_BACK: Outcome.ROLLED_BACK}.get(
+            self.phase
+        )
+
+
+class RolloutStore:
+    """One folder for one loop's rollout: its state, its lock, and a wish to abort it."""
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self.folder = folder
+        self.path = folder / "rollout.json"
+        self._abort = folder / "abort"
+
+    @classmethod
+    def of(cls, settings: Settings, loop: str) -> "RolloutStore":
+        """The place of a loop's rollout on this machine."""
+        return cls(settings.home.resolve() / "rollout" / loop)
+
+    def load(self) -> RolloutState | None:
+        """The last rollout, ended or not; None before the first.
+
+        Raises:
+            KontinualError: the file is no such state.
+        """
+        try:
+            return RolloutState.model_validate_json(self.path.read_bytes())
+        except FileNotFoundError:
+            return None
+        except (OSError, ValidationError) as exc:
+            raise KontinualError(
+                f"{self.path}: not the state of a rollout: {exc}. "
+                "Look at it, then move it away; the next rollout sets the champion to 100 % anew"
+            ) from exc
+
+    def save(self, state: RolloutState) -> None:
+        """Replace the state by a whole new one, on the disk when this returns."""
+        handle, draft = tempfile.mkstemp(dir=self.folder, prefix=".rollout.")
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(state.model_dump_json(indent=2))
+            file.flush()
+            os.fsync(file.fileno())
+        Path(draft).replace(self.path)
+
+    @contextmanager
+    def lock(self, *, timeout: float = 0.0) -> Iterator[None]:
+        """Be the only one at work; the system frees the lock of a process that dies.
+
+        Raises:
+            RolloutBusy: another has it, still after `timeout` seconds.
+        """
+        try:
+            # One of its own for each caller: within one process, too, there is one at work.
+            with FileLock(self.folder / "rollout.lock").acquire(timeout=timeout):
+                yield
+        except Timeout as exc:
+            raise RolloutBusy(
+                f"{self.folder}: another process is at work on this loop's rollout; "
+                "wait for it, or end it by `kontinual rollout abort`"
+            ) from exc
+
+    def busy(self) -> bool:
+        """Is a process at work on the rollout now?"""
+        try:
+            with self.lock():
+                return False
+        except RolloutBusy:
+            return True
+
+    def ask_to_abort(self, who: str) -> None:
+        """Leave word for the process at work."""
+        self._abort.write_text(f"{who} at {datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC", "utf-8")
+
+    def asked_to_abort(self) -> str | None:
+        """Who asked, if someone did."""
+        try:
+            return self._abort.read_text("utf-8")
+        except FileNotFoundError:
+            return None
+
+    def forget_abort(self) -> None:
+        self._abort.unlink(missing_ok=True)

@@ -1,0 +1,202 @@
+"""A small faithful world for rollouts: gateway and registry on files, traffic that answers.
+
+Everything that has to survive a killed process is in files, so a process can be
+killed at any point and another one can go on. The rest is simulated: time passes
+only while someone sleeps, and every reading of the counters brings new requests.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import numpy as np
+
+from kontinual.errors import GatewayError, MetricsUnavailable, PromotionConflict
+from kontinual.rollout import Counts, RolloutStore, check_weights
+from kontinual.rollout.envoy_config import write_moved
+from kontinual.spec import Loop
+
+BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, float("inf"))
+
+
+class FileGateway:
+    """A gateway whose world is one JSON file; it keeps the contract to the letter."""
+
+    def __init__(self, folder: Path) -> None:
+        self._path = folder / "gateway.json"
+        self.broken: set[str] = set()  # names of methods that fail
+
+    def deploy(self, version: str, package: Path) -> None:
+        self._fail("deploy")
+        state = self._read()
+        state["deployed"][version] = str(package)
+        self._write(state)
+
+    def shift(self, weights: dict[str, int]) -> None:
+        self._fail("shift")
+        state = self._read()
+        check_weights(weights, list(state["deployed"]))
+        state["weights"] = {v: w for v, w in weights.items() if w}
+        state["history"].append(state["weights"])
+        self._write(state)
+
+    def retire(self, version: str) -> None:
+        self._fail("retire")
+        state = self._read()
+        if state["weights"].get(version):
+            raise GatewayError(f"version {version} still has traffic")
+        state["deployed"].pop(version, None)
+        self._write(state)
+
+    def weights(self) -> dict[str, int]:
+        self._fail("weights")
+        return dict(self._read()["weights"])
+
+    def deployed(self) -> set[str]:
+        return set(self._read()["deployed"])
+
+    def history(self) -> list[dict[str, int]]:
+        return list(self._read()["history"])
+
+    def _fail(self, name: str) -> None:
+        if name in self.broken:
+            raise GatewayError(f"{name} fails")
+
+    def _read(self) -> dict:
+        if not self._path.exists():
+            return {"deployed": {}, "weights": {}, "history": []}
+        return json.loads(self._path.read_text())
+
+    def _write(self, state: dict) -> None:
+        write_moved(self._path, json.dumps(state))
+
+
+class FileRegistry:
+    """The champion in a file, changed by compare-and-swap."""
+
+    def __init__(self, folder: Path) -> None:
+        self._path = folder / "champion.json"
+        self._folder = folder
+        self.down = False
+        self.swaps: list[str] = []
+
+    def champion(self) -> str | None:
+        if self.down:
+            raise ConnectionError("the registry is down")
+        return json.loads(self._path.read_text()) if self._path.exists() else None
+
+    def set_champion(self, version: str, *, expected: str | None) -> None:
+        if self.champion() != expected:
+            raise PromotionConflict(f"champion is {self.champion()}, not {expected}")
+        self.swaps.append(version)
+        self.crown(version)
+
+    def crown(self, version: str) -> None:
+        write_moved(self._path, json.dumps(version))
+
+    def package(self, version: str) -> Path:
+        return self._folder / f"package-{version}"
+
+
+@dataclass
+class Behaviour:
+    """How a version answers."""
+
+    errors: float = 0.0
+    score: float = 0.3
+    seconds: float = 0.004
+    log_loss: float | None = None  # None: no labels come
+
+
+@dataclass
+class Traffic:
+    """Counters that grow with every reading, by the weights in force."""
+
+    gateway: FileGateway
+    versions: dict[str, Behaviour]
+    per_read: int = 400
+    down: bool = False
+    seed: int = 0
+    counts: dict[str, Counts] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self._random = np.random.default_rng(self.seed)
+
+    def read(self, versions: Sequence[str]) -> Mapping[str, Counts]:
+        if self.down:
+            raise MetricsUnavailable("Prometheus is down")
+        for version, weight in self.gateway.weights().items():
+            count = int(self._random.binomial(self.per_read, weight / 100))
+            self._answer(self.counts.setdefault(version, {}), self.versions[version], count)
+        return {v: dict(self.counts.get(v, {})) for v in versions}
+
+    def _answer(self, counts: Counts, how: Behaviour, requests: int) -> None:
+        errors = int(self._random.binomial(requests, how.errors))
+        scores = np.clip(self._random.normal(how.score, 0.1, requests - errors), 0, 0.999)
+        seconds = self._random.gamma(4, how.seconds / 4, requests)
+        grow(counts, "p|requests", requests)
+        grow(counts, "p|errors", errors)
+        grow(counts, "p|score_sum", float(scores.sum()))
+        for index, number in enumerate(np.bincount((scores * 20).astype(int), minlength=20)):
+            grow(counts, f"p|score|{index}", int(number))
+        for bound in BUCKETS:
+            grow(counts, f"p|latency|{bound}", int((seconds <= bound).sum()))
+        if how.log_loss is not None:
+            grow(counts, "c|outcomes", requests)
+            grow(counts, "c|log_loss", how.log_loss * requests)
+            grow(counts, "c|outcome0|8", requests * 0.8)
+            grow(counts, "c|outcome1|8", requests * 0.2)
+
+
+def grow(counts: Counts, key: str, by: float) -> None:
+    counts[key] = counts.get(key, 0.0) + by
+
+
+class World:
+    """All collaborators of a rollout, below one folder."""
+
+    def __init__(self, folder: Path, loop: Loop, **versions: Behaviour) -> None:
+        self.loop = loop
+        self.gateway = FileGateway(folder)
+        self.registry = FileRegistry(folder)
+        self.store = RolloutStore(folder / "rollout")
+        behaviours = {name.removeprefix("v"): how for name, how in versions.items()}
+        self.traffic = Traffic(self.gateway, behaviours)
+        self.now = datetime(2026, 1, 1, tzinfo=UTC)
+
+    def clock(self) -> datetime:
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        self.now += timedelta(seconds=seconds)
+
+    def serve(self, champion: str) -> None:
+        """As it is before a rollout: one champion with all the traffic."""
+        self.gateway.deploy(champion, self.registry.package(champion))
+        self.gateway.shift({champion: 100})
+        self.registry.crown(champion)
+
+    @property
+    def parts(self) -> dict:
+        """What rollout and resume take."""
+        return {**self.parts_of_abort, "speedup": 1.0}
+
+    @property
+    def parts_of_abort(self) -> dict:
+        return {
+            "gateway": self.gateway,
+            "metrics": self.traffic,
+            "registry": self.registry,
+            "store": self.store,
+            "clock": self.clock,
+            "sleep": self.sleep,
+        }
+
+    def assert_one_champion(self) -> None:
+        """The promise: exactly one champion, and it alone is deployed and has 100 %."""
+        champion = self.registry.champion()
+        assert champion is not None
+        assert self.gateway.weights() == {champion: 100}
+        assert self.gateway.deployed() == {champion}
