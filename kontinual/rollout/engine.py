@@ -20,7 +20,7 @@ from datetime import datetime
 from pydantic import BaseModel
 from tenacity import Retrying, stop_after_attempt, wait_exponential
 
-from kontinual.errors import KontinualError
+from kontinual.errors import GatewayError, KontinualError
 from kontinual.rollout.gateway import Gateway, Metrics, Registry
 from kontinual.rollout.interrupt import Interrupted, sigterm_interrupts
 from kontinual.rollout.observe import Observer
@@ -160,9 +160,7 @@ class Engine:
             self.gateway.deploy(state.challenger, state.packages[state.challenger])
             self._enter(state, Phase.PROMOTING)
             return
-        self.gateway.deploy(state.champion, state.packages[state.champion])
-        if self.gateway.weights() != {state.champion: 100}:
-            self.gateway.shift({state.champion: 100})
+        self._give_all(state, state.champion)
         self.gateway.deploy(state.challenger, state.packages[state.challenger])
         self._enter(state, Phase.MEASURING)
 
@@ -211,9 +209,7 @@ class Engine:
         self._enter(state, Phase.RETIRING)
 
     def _retire(self, state: RolloutState) -> None:
-        self.gateway.deploy(state.challenger, state.packages[state.challenger])
-        if self.gateway.weights() != {state.challenger: 100}:
-            self.gateway.shift({state.challenger: 100})
+        self._give_all(state, state.challenger)
         if state.champion is not None:
             self.gateway.retire(state.champion)
         elif not state.steps:
@@ -236,12 +232,21 @@ class Engine:
         if champion is None:
             self.gateway.shift({})
         else:
-            package = state.packages.get(champion) or self.registry.package(champion)
-            self.gateway.deploy(champion, package)
-            self.gateway.shift({champion: 100})
+            self._give_all(state, champion)
         for version in {state.challenger, state.champion} - {champion, None}:
             self.gateway.retire(version)  # type: ignore[arg-type]  # None was taken out
         self._enter(state, Phase.ROLLED_BACK)
+
+    def _give_all(self, state: RolloutState, version: str) -> None:
+        """All traffic to one version, which is started only if the gateway has lost it."""
+        if self.gateway.weights() == {version: 100}:
+            return
+        try:
+            self.gateway.shift({version: 100})
+        except GatewayError:
+            package = state.packages.get(version) or self.registry.package(version)
+            self.gateway.deploy(version, package)
+            self.gateway.shift({version: 100})
 
     def _champion(self, state: RolloutState) -> str | None:
         """Whom traffic belongs to. A silent registry stops no retreat before the swap."""

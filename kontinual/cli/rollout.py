@@ -1,0 +1,121 @@
+"""`kontinual rollout`: look at a rollout, take it up again, or put the champion back."""
+
+import getpass
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from kontinual.local.gateway import open_gateway
+from kontinual.rollout import (
+    PrometheusMetrics,
+    RolloutResult,
+    RolloutState,
+    RolloutStore,
+)
+from kontinual.rollout import (
+    abort as abort_rollout,
+)
+from kontinual.rollout import (
+    resume as resume_rollout,
+)
+from kontinual.settings import Settings
+from kontinual.spec import Loop, RolloutStep, load_loop, utc_text
+from kontinual.tracking import Tracker
+
+__all__ = ["app"]
+
+app = typer.Typer(
+    help="Look at a rollout, take it up again, or put the champion back.", no_args_is_help=True
+)
+
+LoopPath = Annotated[str, typer.Argument(metavar="LOOP", help="path of loop.yaml")]
+_COLOURS = {"passed": "green", "failed": "red", "inconclusive": "yellow"}
+
+
+@app.command()
+def status(loop: LoopPath) -> None:
+    """Show the last rollout: its phase, what each step came to, and what it waits for."""
+    declared, settings = load_loop(loop), Settings()
+    store = RolloutStore.of(settings, declared.name)
+    state = store.load()
+    if state is None:
+        Console().print(f"{declared.name}: no rollout yet")
+        return
+    busy = store.busy()
+    _print_state(state, busy=busy)
+    if not state.phase.ended and not busy:
+        Console().print(
+            "No process is at work on it. `kontinual rollout resume` goes on, "
+            "`kontinual rollout abort` puts the champion back to 100 %."
+        )
+
+
+@app.command()
+def resume(loop: LoopPath) -> None:
+    """Go on with a rollout whose process died, from the step where it was."""
+    declared, settings = load_loop(loop), Settings()
+    result = resume_rollout(declared, **_parts(declared, settings), speedup=settings.speedup)
+    _print_result(declared, result)
+
+
+@app.command()
+def abort(loop: LoopPath) -> None:
+    """Give the champion 100 % of the traffic and retire the challenger.
+
+    A rollout at work is asked to do so and waited for. Once the challenger is
+    champion there is no way back by this command: it finishes then.
+    """
+    declared, settings = load_loop(loop), Settings()
+    result = abort_rollout(declared, **_parts(declared, settings), who=getpass.getuser())
+    _print_result(declared, result)
+
+
+def _parts(loop: Loop, settings: Settings) -> dict[str, Any]:
+    return {
+        "gateway": open_gateway(settings),
+        "metrics": PrometheusMetrics(settings.prometheus, model=loop.name),
+        "registry": Tracker(settings.tracking_uri, loop.name),
+        "store": RolloutStore.of(settings, loop.name),
+    }
+
+
+def _print_result(loop: Loop, result: RolloutResult | None) -> None:
+    if result is None:
+        Console().print(f"{loop.name}: no rollout is unfinished")
+        return
+    _print_steps(result.steps)
+    Console().print(
+        f"{result.outcome.value}: {result.reason}. Champion: {result.champion or 'none'}",
+        markup=False,
+    )
+
+
+def _print_state(state: RolloutState, *, busy: bool) -> None:
+    console = Console()
+    at_work = ", at work" if busy else ""
+    console.print(
+        f"{state.loop}: challenger {state.challenger} against champion "
+        f"{state.champion or 'none'}: {state.phase.value}{at_work}, "
+        f"since {utc_text(state.updated_at)}",
+        markup=False,
+    )
+    _print_steps(state.steps)
+    last = state.reason if state.phase.ended else state.last_verdict
+    if last:
+        console.print(last, markup=False)
+
+
+def _print_steps(steps: list[RolloutStep]) -> None:
+    table = Table("weight", "verdict", "canary requests", "seconds", "reason", box=None)
+    for step in steps:
+        table.add_row(
+            f"{step.weight} %",
+            f"[{_COLOURS[step.verdict]}]{step.verdict}[/]",
+            str(step.requests),
+            f"{(step.ended_at - step.started_at).total_seconds():.0f}",
+            step.reason,
+        )
+    if steps:
+        Console().print(table)
