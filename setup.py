@@ -49,6 +49,7 @@ EXTRAS = {
         "psutil>=5.9",
         "scikit-learn>=1.6,<2",
         "skl2onnx>=1.19",
+        "threadpoolctl>=3.1",
     ],
     "serve": [
         "kserve>=0.21,<0.22",
