@@ -1,0 +1,175 @@
+"""Who proposes the next trial.
+
+A searcher is told the score of each suggestion in the order it made them;
+so its proposals depend on the seed and the scores alone, never on timing.
+"""
+
+import itertools
+import warnings
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from kontinual.spec import (
+    CategoricalParameter,
+    DiscreteParameter,
+    DoubleParameter,
+    IntParameter,
+    Parameter,
+    Tuning,
+)
+from kontinual.tuning.space import ALGORITHM, Space, Suggestion, full_name
+
+__all__ = ["GridSearcher", "OptunaSearcher", "Searcher", "make_searcher"]
+
+_GRID_LEVELS = 4
+
+
+class Searcher(ABC):
+    """Proposes points of a space and learns from their scores."""
+
+    @abstractmethod
+    def ask(self) -> Suggestion | None:
+        """The next point, or None when there is nothing left to try."""
+
+    @abstractmethod
+    def tell(self, score: float | None) -> None:
+        """The score of the earliest suggestion not told yet; None when its trial failed."""
+
+
+class OptunaSearcher(Searcher):
+    """An Optuna study, asked and told.
+
+    Args:
+        space: what may be tried.
+        tuning: which sampler, how many trials.
+        seed: of the sampler.
+        maximize: is a greater score better?
+        first: points tried before any of the sampler's own.
+    """
+
+    def __init__(
+        self,
+        space: Space,
+        tuning: Tuning,
+        *,
+        seed: int,
+        maximize: bool,
+        first: Sequence[Suggestion] = (),
+    ) -> None:
+        import optuna
+
+        optuna.logging.set_verbosity(optuna.logging.WARNING)
+        self._space = space
+        self._study = optuna.create_study(
+            sampler=_sampler(tuning, seed), direction="maximize" if maximize else "minimize"
+        )
+        self._pending: list[Any] = []
+        for suggestion in first:
+            self._study.enqueue_trial(space.assignments(suggestion))
+
+    def ask(self) -> Suggestion | None:
+        trial = self._study.ask()
+        self._pending.append(trial)
+        algorithm = trial.suggest_categorical(ALGORITHM, self._space.algorithms)
+        search = self._space.trainers[algorithm]
+        return Suggestion(
+            algorithm=algorithm,
+            parameters={n: _suggest(trial, full_name(algorithm, n), p) for n, p in search.items()},
+        )
+
+    def tell(self, score: float | None) -> None:
+        from optuna.trial import TrialState
+
+        trial = self._pending.pop(0)
+        if score is None:
+            self._study.tell(trial, state=TrialState.FAIL)
+        else:
+            self._study.tell(trial, score)
+
+
+class GridSearcher(Searcher):
+    """Every combination of each algorithm, an interval cut into four levels.
+
+    Args:
+        space: what may be tried.
+        first: points tried before the grid, and not again in it.
+    """
+
+    def __init__(self, space: Space, *, first: Sequence[Suggestion] = ()) -> None:
+        self._points = iter([*first, *(p for p in _grid(space) if p not in first)])
+
+    def ask(self) -> Suggestion | None:
+        return next(self._points, None)
+
+    def tell(self, score: float | None) -> None:
+        """A grid learns nothing."""
+
+
+def make_searcher(
+    space: Space,
+    tuning: Tuning,
+    *,
+    seed: int,
+    maximize: bool,
+    first: Sequence[Suggestion] = (),
+) -> Searcher:
+    """The searcher that a declaration asks for."""
+    if tuning.algorithm == "grid":
+        return GridSearcher(space, first=first)
+    return OptunaSearcher(space, tuning, seed=seed, maximize=maximize, first=first)
+
+
+def _sampler(tuning: Tuning, seed: int) -> Any:
+    from optuna import samplers
+    from optuna.exceptions import ExperimentalWarning
+
+    startup = max(2, tuning.trials // 4)
+    with warnings.catch_warnings():
+        # `group` is how multivariate TPE handles parameters that not every trial has.
+        warnings.simplefilter("ignore", ExperimentalWarning)
+        if tuning.algorithm == "random":
+            return samplers.RandomSampler(seed=seed)
+        if tuning.algorithm == "sobol":
+            return samplers.QMCSampler(qmc_type="sobol", seed=seed, warn_independent_sampling=False)
+        if tuning.algorithm == "cmaes":
+            return samplers.CmaEsSampler(seed=seed, warn_independent_sampling=False)
+        multivariate = tuning.algorithm == "multivariate-tpe"
+        return samplers.TPESampler(
+            seed=seed,
+            n_startup_trials=startup,
+            multivariate=multivariate,
+            group=multivariate,
+            # Those of a batch run at once; without this they would all be much the same.
+            constant_liar=True,
+        )
+
+
+def _suggest(trial: Any, name: str, parameter: Parameter) -> Any:
+    if isinstance(parameter, DoubleParameter):
+        log = parameter.scale == "log"
+        return trial.suggest_float(name, parameter.min, parameter.max, log=log)
+    if isinstance(parameter, IntParameter):
+        log = parameter.scale == "log"
+        return trial.suggest_int(name, parameter.min, parameter.max, log=log)
+    return trial.suggest_categorical(name, parameter.values)
+
+
+def _grid(space: Space) -> Iterator[Suggestion]:
+    for algorithm, search in space.trainers.items():
+        for values in itertools.product(*(_levels(p) for p in search.values())):
+            yield Suggestion(algorithm=algorithm, parameters=dict(zip(search, values, strict=True)))
+
+
+def _levels(parameter: Parameter) -> list[Any]:
+    if isinstance(parameter, DiscreteParameter | CategoricalParameter):
+        return list(parameter.values)
+    spread = np.geomspace if parameter.scale == "log" else np.linspace
+    levels = np.clip(
+        spread(parameter.min, parameter.max, _GRID_LEVELS), parameter.min, parameter.max
+    )
+    if isinstance(parameter, IntParameter):
+        return sorted({round(float(level)) for level in levels})
+    return sorted({float(level) for level in levels})
