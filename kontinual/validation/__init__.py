@@ -8,6 +8,7 @@ from kontinual.validation.evolution import changes, evolve
 from kontinual.validation.expectation import Expectation, declared
 from kontinual.validation.findings import Check, Finding
 from kontinual.validation.gate import Examination, ensure_schema, examine, validate_span
+from kontinual.validation.review import Proposal, accept, propose
 from kontinual.validation.schema_store import SchemaStore, SchemaVersion
 
 __all__ = [
@@ -15,12 +16,15 @@ __all__ = [
     "Examination",
     "Expectation",
     "Finding",
+    "Proposal",
     "SchemaStore",
     "SchemaVersion",
+    "accept",
     "changes",
     "declared",
     "ensure_schema",
     "evolve",
     "examine",
+    "propose",
     "validate_span",
 ]

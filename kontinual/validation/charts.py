@@ -17,7 +17,7 @@ Shares = npt.NDArray[np.float64]
 def tally(now: "pd.Series[Any]", before: "pd.Series[Any] | None") -> tuple[Shares, Shares | None]:
     """Shares of a column's values in common bins now and before, each [bins].
 
-    Numbers fall into 20 equal bins of the range of both, categories into their
+    Numbers fall into (at most) 20 equal bins of the range of both, categories into their
     20 commonest values.
     """
     values = [c.dropna() for c in (now, before) if c is not None]
@@ -25,7 +25,9 @@ def tally(now: "pd.Series[Any]", before: "pd.Series[Any] | None") -> tuple[Share
     if both.empty:
         return np.zeros(1), None if before is None else np.zeros(1)
     if pd.api.types.is_numeric_dtype(both):
-        edges = np.histogram_bin_edges(both[np.isfinite(both)].to_numpy(float), bins=_BINS)
+        edges = np.histogram_bin_edges(
+            both[np.isfinite(both)].to_numpy(float), bins=min(_BINS, both.nunique())
+        )
         counts = [np.histogram(v.to_numpy(float), bins=edges)[0] for v in values]
     else:
         top = both.astype(str).value_counts().head(_BINS).index

@@ -36,7 +36,7 @@ dt { color: var(--soft); } dd { margin: 0; overflow-wrap: anywhere; }
 th, td { text-align: left; vertical-align: top; padding: .45rem .6rem;
   border-bottom: 1px solid var(--line); }
 thead th { color: var(--soft); font-weight: 600; white-space: nowrap; }
-tr.refused th { color: var(--bad); } small { color: var(--soft); }
+tr.refused th { color: var(--bad); } small { color: var(--soft); white-space: nowrap; }
 li { margin: .3rem 0; overflow-wrap: anywhere; } code { font-size: .92em; } svg { display: block; }
 .now { fill: var(--now); } .before { fill: none; stroke: var(--before); stroke-width: 1.5; }
 .track { fill: var(--line); } .under { fill: var(--good); } .over { fill: var(--bad); }
@@ -103,14 +103,14 @@ def _verdict(facts: ReportFacts) -> str:
         sentence = "Models may learn from this span: nothing was found against it."
     else:
         sentence = (
-            f"Models may not learn from this span, for {count} reason{'s' if count != 1 else ''}. "
-            "The champion stays as it is."
+            f"Models may not learn from this span, for {count} reason{'s' if count != 1 else ''}: "
+            f"{verdict.reasons[0]}. The champion stays as it is."
         )
     if verdict.by_person:
         said = "accepted" if verdict.accepted else "rejected"
         sentence = f"{verdict.by} {said} this span; a person's verdict stands over validation's."
     kind = "accepted" if verdict.accepted else "rejected"
-    return f'<section class="verdict {kind}"><p>{escape(sentence)}</p></section>'
+    return f'<section class="verdict {kind}"><p>{_ticks(sentence)}</p></section>'
 
 
 def _facts(facts: ReportFacts) -> str:
@@ -216,7 +216,8 @@ def _values(column: "pd.Series[Any]") -> str:
 def _distance(facts: ReportFacts, name: str, check: Check) -> str:
     for d in facts.distances:
         if d.feature == name and d.check is check:
-            return f"{limit_bar(d.value, d.limit)}<small>{d.value:.3f} of {d.limit:.3f}</small>"
+            limit = f"of {d.limit:.3f}" if d.limit < 1 else "(no limit)"
+            return f"{limit_bar(d.value, d.limit)}<small>{d.value:.3f} {limit}</small>"
     return "<small>not compared</small>"
 
 

@@ -1,8 +1,11 @@
 """The statistics that TFDV computes of rows. Importing TFDV takes seconds, so it is late."""
 
+import io
+import logging
 import os
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from typing import Any
 
 import numpy as np
@@ -24,8 +27,7 @@ def import_tfdv() -> Any:
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of its dependencies, at import
+        with _silence():
             import tensorflow_data_validation as tfdv
     except ImportError as exc:
         raise KontinualError(
@@ -60,6 +62,21 @@ def tabulate(
         if name not in ignore and not str(name).startswith("_")
     }
     return pd.DataFrame(columns).reset_index(drop=True)
+
+
+@contextmanager
+def _silence() -> Iterator[None]:
+    """Keep what TFDV's dependencies print, warn and log while they are imported from the user.
+
+    A log line of theirs would also leave a handler on the root logger, bound to the muted stream.
+    """
+    handlers, muted = list(logging.root.handlers), io.StringIO()
+    with warnings.catch_warnings(), redirect_stdout(muted), redirect_stderr(muted):
+        warnings.simplefilter("ignore")
+        try:
+            yield
+        finally:
+            logging.root.handlers[:] = handlers
 
 
 def _column(column: "pd.Series[Any]", expectation: Expectation | None) -> "pd.Series[Any]":
