@@ -1,0 +1,146 @@
+"""What a predictor counts, cheaply: rows wait in a buffer and are binned many at a time.
+
+Binning one row costs as much as binning a hundred, so a request only copies
+its rows; they are folded into the counters when the buffer is full or somebody
+looks. All of it runs in the event loop's thread; nothing here locks.
+
+Notation: n rows, F features, B bins of one feature.
+"""
+
+from bisect import bisect_left
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from kontinual.model import Matrix, Reference, score_bins
+from kontinual.serving.fields import Note
+from kontinual.spec import LOW_CONFIDENCE, SCORE_BINS
+
+__all__ = ["CODES", "LATENCY_BUCKETS", "Counting", "NoTally", "Tally", "code_class"]
+
+CODES = ("200", "4xx", "5xx")
+LATENCY_BUCKETS = (
+    0.0005, 0.001, 0.002, 0.003, 0.005, 0.0075, 0.01, 0.015, 0.025, 0.05,
+    0.1, 0.25, 0.5, 1.0, 2.5, 5.0,
+)  # fmt: skip
+BUFFER_ROWS = 1024
+
+
+class Counting(Protocol):
+    """Whatever is told of answers and requests."""
+
+    def rows(self, matrix: Matrix, scores: Sequence[float]) -> None:
+        """Rows were answered: matrix [n, F], scores [n]."""
+        ...
+
+    def anomalies(self, notes: Sequence[Note]) -> None:
+        """A request was seen; `notes` are its anomalies, none of them for an ordinary one."""
+        ...
+
+    def request(self, status: int, seconds: float) -> None:
+        """A request was answered with this HTTP status, after so long."""
+        ...
+
+
+class NoTally:
+    """Counts nothing."""
+
+    def rows(self, matrix: Matrix, scores: Sequence[float]) -> None:
+        pass
+
+    def anomalies(self, notes: Sequence[Note]) -> None:
+        pass
+
+    def request(self, status: int, seconds: float) -> None:
+        pass
+
+
+class Tally:
+    """The counters of one version.
+
+    Every attribute only grows; read them after `fold`.
+
+    Attributes:
+        predictions: rows answered.
+        features: rows per bin, one int64 [B] for each feature of the reference.
+        scores: rows per bin of the score, int64 [SCORE_BINS].
+        score_sum: sum of the scores.
+        expected_log_loss: sum of the scores' entropies, in nats.
+        low_confidence: rows whose likelier class has less than LOW_CONFIDENCE.
+        anomaly: values by feature and kind.
+        anomalous_requests: requests with one anomaly or more.
+        requests: requests by class of their HTTP status.
+        latency: requests per latency bucket, the last one beyond all bounds.
+        latency_sum: seconds.
+    """
+
+    def __init__(self, reference: Reference, *, kinds: Iterable[Note] = ()) -> None:
+        self.reference = reference
+        self.predictions = 0
+        self.features = [np.zeros(len(f.bins), np.int64) for f in reference.features]
+        self.scores = np.zeros(SCORE_BINS, np.int64)
+        self.score_sum = 0.0
+        self.expected_log_loss = 0.0
+        self.low_confidence = 0
+        self.anomaly: Counter[Note] = Counter(dict.fromkeys(kinds, 0))
+        self.anomalous_requests = 0
+        self.requests = dict.fromkeys(CODES, 0)
+        self.latency = [0] * (len(LATENCY_BUCKETS) + 1)
+        self.latency_sum = 0.0
+        self._rows = np.empty((BUFFER_ROWS, len(reference.features)), np.float32)
+        self._scores = np.empty(BUFFER_ROWS, np.float32)
+        self._waiting = 0
+
+    def rows(self, matrix: Matrix, scores: Sequence[float]) -> None:
+        start, end = self._waiting, self._waiting + len(scores)
+        if end > BUFFER_ROWS:
+            self.fold()
+            start, end = 0, len(scores)
+            if end > BUFFER_ROWS:
+                self._count(matrix, np.asarray(scores, np.float32))
+                return
+        self._rows[start:end] = matrix
+        self._scores[start:end] = scores
+        self._waiting = end
+
+    def anomalies(self, notes: Sequence[Note]) -> None:
+        if notes:
+            self.anomaly.update(notes)
+            self.anomalous_requests += 1
+
+    def request(self, status: int, seconds: float) -> None:
+        self.requests[code_class(status)] += 1
+        self.latency[bisect_left(LATENCY_BUCKETS, seconds)] += 1
+        self.latency_sum += seconds
+
+    def fold(self) -> None:
+        """Count the rows that wait."""
+        waiting, self._waiting = self._waiting, 0
+        if waiting:
+            self._count(self._rows[:waiting], self._scores[:waiting])
+
+    def _count(self, matrix: Matrix, scores: npt.NDArray[np.float32]) -> None:
+        for i, (feature, counts) in enumerate(
+            zip(self.reference.features, self.features, strict=True)
+        ):
+            counts += np.bincount(feature.bin_of(matrix[:, i]), minlength=len(counts))
+        self.predictions += len(scores)
+        self.scores += np.bincount(score_bins(scores), minlength=SCORE_BINS)
+        self.low_confidence += int(np.sum(np.maximum(scores, 1 - scores) < LOW_CONFIDENCE))
+        self.score_sum += float(scores.sum(dtype=np.float64))
+        self.expected_log_loss += _entropy(scores.astype(np.float64))
+
+
+def code_class(status: int) -> str:
+    """The label value of an HTTP status."""
+    return "200" if status < 400 else "4xx" if status < 500 else "5xx"
+
+
+def _entropy(scores: npt.NDArray[np.float64]) -> float:
+    """Sum of the scores' entropies in nats; that of a certain score is 0."""
+    both = np.concatenate([scores, 1 - scores])
+    both = both[both > 0]
+    return float(-np.sum(both * np.log(both)))
