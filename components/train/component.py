@@ -11,7 +11,7 @@ def train(
     run_id: str,
     span: int,
     algorithm: str,
-    parameters: dict,
+    parameters: str,
     seed: int,
     model: dsl.Output[dsl.Model],
     metrics: dsl.Output[dsl.Metrics],
@@ -23,7 +23,7 @@ def train(
         run_id: Name of the run.
         span: Number of the newest span to train on.
         algorithm: As the declaration names it.
-        parameters: Of the algorithm.
+        parameters: Of the algorithm, a JSON object.
         seed: Of everything random.
         model: The model package: ONNX file, signature, monitoring reference.
         metrics: The quality on the holdout.
@@ -31,6 +31,7 @@ def train(
     Returns:
         The version in the registry.
     """
+    import json
     from pathlib import Path
 
     from kontinual.steps.train import train as step
@@ -40,7 +41,7 @@ def train(
         run_id,
         span,
         algorithm=algorithm,
-        parameters=parameters,
+        parameters=json.loads(parameters),
         seed=seed,
         out=Path(model.path),
     )

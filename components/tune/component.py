@@ -15,7 +15,7 @@ def tune(
     seed: int,
     report: dsl.Output[dsl.HTML],
     metrics: dsl.Output[dsl.Metrics],
-) -> NamedTuple("Best", [("algorithm", str), ("parameters", dict)]):
+) -> NamedTuple("Best", [("algorithm", str), ("parameters", str)]):
     """Search the declared space; every trial is tracked with what it cost.
 
     Args:
@@ -27,8 +27,9 @@ def tune(
         metrics: The best trial's metrics.
 
     Returns:
-        The best trial's algorithm and parameters.
+        The best trial's algorithm, and its parameters as JSON (a KFP dict would turn 240 to 240.0).
     """
+    import json
     from pathlib import Path
 
     from kontinual.steps.tune import tune as step
@@ -36,4 +37,4 @@ def tune(
     best = step(loop, run_id, span, seed=seed, report=Path(report.path))
     for name, value in best.metrics.items():
         metrics.log_metric(name, value)
-    return (best.algorithm, best.parameters)
+    return (best.algorithm, json.dumps(best.parameters))
