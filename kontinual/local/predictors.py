@@ -132,7 +132,7 @@ class SupervisedPredictors:
                 *("--collector", settings.collector),
             ],
             environment=settings_environment(settings),
-            directory=Path.cwd(),
+            directory=self._supervisor.folder,
             priority=400,
         )
 

@@ -1,8 +1,6 @@
 """The services of the laptop stack: how each is started, and where it says that it is ready."""
 
-import shlex
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
@@ -57,9 +55,7 @@ class Service(BaseModel):
         return address_of(self.url, setting=self.setting)
 
 
-def services(
-    settings: Settings, files: Files, *, loop: str, token: str, run_command: Sequence[str]
-) -> list[Service]:
+def services(settings: Settings, files: Files, *, loop: str, token: str) -> list[Service]:
     """Every service but the predictors, in the order of their start.
 
     Args:
@@ -67,7 +63,6 @@ def services(
         files: what was rendered for them.
         loop: path or URL of the declaration.
         token: shared by Alertmanager (through its file) and trigger.
-        run_command: starts one run of the pipeline.
 
     Raises:
         ServiceError: a tool is not installed, or an address is no address.
@@ -77,7 +72,7 @@ def services(
         _alertmanager(settings, files),
         _envoy(settings, files),
         _collector(settings, files, loop),
-        _trigger(settings, loop, token, run_command),
+        _trigger(settings, loop, token),
     ]
 
 
@@ -142,12 +137,11 @@ def _collector(settings: Settings, files: Files, loop: str) -> Service:
     )
 
 
-def _trigger(settings: Settings, loop: str, token: str, run_command: Sequence[str]) -> Service:
+def _trigger(settings: Settings, loop: str, token: str) -> Service:
     host, port = address_of(settings.trigger, setting="KONTINUAL_TRIGGER")
     command = [
         *(sys.executable, "-m", "kontinual.trigger", "--loop", loop),
         *("--host", host, "--port", str(port)),
-        *("--run-command", shlex.join(run_command)),
     ]
     program = Program(
         name="trigger",

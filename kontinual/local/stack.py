@@ -1,7 +1,6 @@
 """The laptop stack: every service a real process, started together and ended together."""
 
-import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Self
 
@@ -46,29 +45,19 @@ class Stack:
     is up within the block.
     """
 
-    def __init__(
-        self,
-        settings: Settings,
-        loop: str | Path,
-        *,
-        owned: bool = False,
-        run_command: Sequence[str] = (),
-    ) -> None:
+    def __init__(self, settings: Settings, loop: str | Path, *, owned: bool = False) -> None:
         """Nothing is started yet.
 
         Args:
             settings: addresses and homes.
             loop: path or fsspec URL of the declaration.
             owned: end the stack when this process ends, however it ends.
-            run_command: what the trigger starts for a run, to which it adds the run's id;
-                the pipeline under kfp.local unless given.
         """
         self.settings = settings
         self.loop = str(loop) if "://" in str(loop) else str(Path(loop).resolve())
         self.files = Files(settings.home)
         self.supervisor = Supervisor(self.files.stack)
         self.predictors = SupervisedPredictors(settings, self.supervisor)
-        self._run_command = list(run_command) or default_run_command(self.loop)
         self._lock = FileLock(self.files.stack / "stack.lock")
         self._owned = owned
         self._leash: Leash | None = None
@@ -124,13 +113,7 @@ class Stack:
         return [self._status(*line) for line in lines]
 
     def _services(self, token: str) -> list[Service]:
-        return services(
-            self.settings,
-            self.files,
-            loop=self.loop,
-            token=token,
-            run_command=self._run_command,
-        )
+        return services(self.settings, self.files, loop=self.loop, token=token)
 
     def _claim_home(self, loop: str) -> None:
         """One home holds one loop: its store, its champion, its weights."""
@@ -211,9 +194,3 @@ class Stack:
             url=url,
             log=log,
         )
-
-
-def default_run_command(loop: str) -> list[str]:
-    """The pipeline of the source tree under kfp.local."""
-    pipeline = Path(__file__).resolve().parents[2] / "pipelines" / "local.py"
-    return [sys.executable, str(pipeline), "--loop", loop]
