@@ -11,6 +11,7 @@ from kontinual.evaluation.records import CalibrationBin, Comparison, Evaluation
 __all__ = ["calibration_svg", "forest_svg", "roc_svg"]
 
 CHAMPION, CHALLENGER, BAD, GOOD, MUTED = "#7a8699", "#1f6feb", "#c93c37", "#2c974b", "#8b949e"
+TELLING_ROWS = 50
 
 
 def roc_svg(evaluation: Evaluation) -> str:
@@ -54,6 +55,7 @@ def forest_svg(comparisons: Sequence[Comparison], *, limits: dict[str, float]) -
         _interval(axes, row, seen, limits.get(seen.on))
     axes.axvline(0, color="black", linewidth=0.8)
     axes.set_yticks(range(len(shown)), [f"{c.group} ({c.rows:,})" for c in reversed(shown)])
+    axes.set(xlim=_breadth(shown), ylim=(-0.8, len(shown) - 0.2))
     axes.set_xlabel("worse   ←   improvement   →   better")
     axes.tick_params(labelsize=8)
     _plain(axes)
@@ -67,6 +69,14 @@ def _interval(axes: Axes, row: int, seen: Comparison, limit: float | None) -> No
     axes.plot([middle], [row], "o", color=colour, markersize=4.5)
     if limit is not None:
         axes.plot([-limit, -limit], [row - 0.4, row + 0.4], color=BAD, linewidth=0.9)
+
+
+def _breadth(shown: Sequence[Comparison]) -> tuple[float, float]:
+    """Limits of the axis; the wide intervals of tiny groups run out of it."""
+    telling = [c for c in shown if c.rows >= TELLING_ROWS] or list(shown)
+    ends = [0.0, *(c.low or 0.0 for c in telling), *(c.high or 0.0 for c in telling)]
+    margin = 0.15 * (max(ends) - min(ends)) + 1e-3
+    return min(ends) - margin, max(ends) + margin
 
 
 def _calibrated(axes: Axes, bins: Sequence[CalibrationBin], colour: str, name: str) -> None:

@@ -16,6 +16,7 @@ _TITLES: dict[Metric, str] = {
     "roc_auc": "ROC AUC",
     "brier": "Brier score",
 }
+_ORDER = ["blocked", "passed", "not judged"]
 
 
 def evaluation_html(evaluation: Evaluation) -> str:
@@ -30,6 +31,7 @@ def evaluation_html(evaluation: Evaluation) -> str:
     page: str = environment.get_template("evaluation.html.j2").render(
         evaluation=evaluation,
         figures=[c for c in evaluation.comparisons if c.on == "new"],
+        findings=sorted(evaluation.findings, key=lambda f: _ORDER.index(f.verdict)),
         titles=_TITLES,
         roc=Markup(roc_svg(evaluation)),  # noqa: S704  drawn by matplotlib, which escapes text
         calibration=Markup(calibration_svg(evaluation)),  # noqa: S704
