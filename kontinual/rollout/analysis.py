@@ -25,8 +25,6 @@ MIN_LATENCY_REQUESTS = 100  # below, a 99th percentile is the slowest request
 UNNOTICED_SECONDS = 0.020  # nobody waits for less, and tiny latencies double by chance
 MIN_OUTCOMES_TO_FAIL = 30  # below, a mean of log losses is far from normal
 MIN_OUTCOMES_TO_WAIT = 200
-SCORE_SCALE = 0.1
-LOSS_SCALE = 0.1
 
 
 class Verdict(StrEnum):
@@ -145,7 +143,7 @@ def _scores(step: Comparison, earlier: Sequence[Comparison], rules: Rollout) -> 
     canary, stable = strata[-1]
     seen = f"mean score {canary.mean:.3f} against {stable.mean:.3f} (limit ±{limit:g})"
     for side in (strata, mirrored):
-        if _shown(rise_evidence(side, limit=limit, scale=SCORE_SCALE), rules, sides=2):
+        if _shown(rise_evidence(side, limit=limit), rules, sides=2):
             return Check(name="scores", verdict=Verdict.FAILED, reason=seen)
     return (
         _waiting("scores", canary, "canary", rules)
@@ -192,7 +190,7 @@ def _log_loss(outcomes: Comparison | None, rules: Rollout) -> Check:
         f"log loss {canary.mean:.3f} over {canary.count:.0f} labels against {stable.mean:.3f} "
         f"over {stable.count:.0f} (limit +{limit:g})"
     )
-    if _shown(rise_evidence([(canary, stable)], limit=limit, scale=LOSS_SCALE), rules):
+    if _shown(rise_evidence([(canary, stable)], limit=limit), rules):
         return Check(name="log_loss", verdict=Verdict.FAILED, reason=seen)
     if canary.mean - stable.mean <= limit:
         return Check(name="log_loss", verdict=Verdict.PASSED, reason=seen)

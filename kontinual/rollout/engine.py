@@ -239,8 +239,6 @@ class Engine:
 
     def _give_all(self, state: RolloutState, version: str) -> None:
         """All traffic to one version, which is started only if the gateway has lost it."""
-        if self.gateway.weights() == {version: 100}:
-            return
         try:
             self.gateway.shift({version: 100})
         except GatewayError:

@@ -1,0 +1,163 @@
+"""What a step's counts come to, check by check."""
+
+import numpy as np
+import pytest
+
+from kontinual.rollout import Comparison, Tally, Verdict, judge
+from kontinual.rollout.analysis import quantile
+from kontinual.spec import Rollout
+
+RULES = Rollout(min_requests=60)
+
+
+def tally(
+    requests: int,
+    *,
+    errors: int = 0,
+    score: float = 0.3,
+    slow: int = 0,
+    seconds: float = 0.01,
+    labels: int = 0,
+    log_loss: float = 0.4,
+) -> Tally:
+    """Counts of a version; `slow` requests took between 0.5 and 1 second."""
+    counts = {"requests": requests, "errors": errors, "score_sum": score * (requests - errors)}
+    counts[f"score|{min(int(score * 20), 19)}"] = requests - errors
+    for bound in (0.005, 0.01, 0.025, 0.1, 0.5):
+        counts[f"latency|{bound}"] = requests - slow if bound >= seconds else 0
+    counts |= {"latency|1.0": requests, "latency|inf": requests}
+    counts |= {"outcomes": labels, "log_loss": labels * log_loss}
+    counts |= {"outcome0|6": labels * 0.8, "outcome1|6": labels * 0.2}
+    return Tally(counts=counts)
+
+
+def verdict(canary: Tally, stable: Tally, **options: object) -> Verdict:
+    return judge(Comparison(canary, stable), rules=RULES, **options).verdict  # type: ignore[arg-type]
+
+
+def test_two_equal_versions_pass() -> None:
+    assert verdict(tally(60), tally(1000)) is Verdict.PASSED
+
+
+@pytest.mark.parametrize(("canary", "stable"), [(0, 0), (59, 1000), (1000, 59), (0, 1000)])
+def test_too_few_requests_of_either_version_are_inconclusive(canary: int, stable: int) -> None:
+    judged = judge(Comparison(tally(canary), tally(stable)), rules=RULES)
+    assert judged.verdict is Verdict.INCONCLUSIVE
+    assert "of 60" in judged.reason
+
+
+def test_errors_fail_as_soon_as_they_are_shown_to_be_more() -> None:
+    assert verdict(tally(30, errors=15), tally(500)) is Verdict.FAILED
+    assert verdict(tally(100, errors=4), tally(2000)) is Verdict.INCONCLUSIVE
+    assert verdict(tally(100, errors=1), tally(2000)) is Verdict.PASSED
+
+
+def test_errors_that_both_versions_have_are_not_the_canarys() -> None:
+    assert verdict(tally(200, errors=60), tally(2000, errors=600)) is Verdict.PASSED
+
+
+def test_a_gap_of_scores_fails_in_both_directions() -> None:
+    assert verdict(tally(80, score=0.72), tally(1000, score=0.28)) is Verdict.FAILED
+    assert verdict(tally(80, score=0.28), tally(1000, score=0.72)) is Verdict.FAILED
+    assert verdict(tally(80, score=0.38), tally(1000, score=0.28)) is Verdict.PASSED
+
+
+def test_a_canary_that_answers_nothing_useful_never_passes() -> None:
+    """4xx answers carry no score: however many, the step stays inconclusive."""
+    refusing = Tally(counts={"requests": 5000.0})
+    assert verdict(refusing, tally(5000)) is Verdict.INCONCLUSIVE
+
+
+def test_evidence_of_earlier_steps_counts() -> None:
+    little = Comparison(tally(60, errors=9), tally(1000))
+    assert verdict(*little) is Verdict.INCONCLUSIVE
+    assert verdict(*little, earlier=[little, little]) is Verdict.FAILED
+
+
+def test_a_slow_canary_fails() -> None:
+    judged = judge(Comparison(tally(300, slow=60), tally(2000)), rules=RULES)
+    assert judged.verdict is Verdict.FAILED
+    assert "60 of 300 canary requests took over 25 ms" in judged.reason
+
+
+def test_differences_below_what_anyone_notices_never_fail_it() -> None:
+    assert verdict(tally(5000, seconds=0.01), tally(5000, seconds=0.005)) is Verdict.PASSED
+
+
+def test_a_p99_of_few_requests_is_not_spoken_of() -> None:
+    latency = judge(Comparison(tally(70, slow=1), tally(1000)), rules=RULES).checks[1]
+    assert (latency.name, latency.verdict) == ("latency", Verdict.UNJUDGED)
+
+
+def test_log_loss_speaks_only_with_enough_labels() -> None:
+    sides = Comparison(tally(60), tally(1000))
+    few = Comparison(tally(20, labels=20, log_loss=3.0), tally(900, labels=900))
+    assert verdict(*sides, outcomes=few) is Verdict.PASSED
+    worse = Comparison(tally(300, labels=300, log_loss=1.0), tally(900, labels=900))
+    judged = judge(sides, rules=RULES, outcomes=worse)
+    assert judged.verdict is Verdict.FAILED
+    assert judged.reason.startswith("log loss 1.000 over 300 labels against 0.400 over 900")
+    doubtful = Comparison(tally(300, labels=300, log_loss=0.48), tally(900, labels=900))
+    assert verdict(*sides, outcomes=doubtful) is Verdict.INCONCLUSIVE
+
+
+def test_alone_with_all_the_traffic_the_canary_is_held_to_the_errors_of_before() -> None:
+    shared = Comparison(tally(500), tally(500))
+    alone = {"earlier": [shared], "concurrent": False}
+    assert verdict(tally(100), Tally(), **alone) is Verdict.PASSED
+    assert verdict(tally(100, errors=30), Tally(), **alone) is Verdict.FAILED
+    assert verdict(tally(20), Tally(), **alone) is Verdict.INCONCLUSIVE
+    assert verdict(tally(100, score=0.9), Tally(), **alone) is Verdict.PASSED  # hours differ
+
+
+def test_a_plan_of_one_step_is_judged_by_errors_alone() -> None:
+    assert verdict(tally(100), Tally(), concurrent=False) is Verdict.PASSED
+    assert verdict(tally(100, errors=30), Tally(), concurrent=False) is Verdict.FAILED
+
+
+def test_identical_versions_are_rolled_back_less_often_than_alpha() -> None:
+    """The whole judgement, looked at 40 times, on versions that share every trait."""
+    random = np.random.default_rng(11)
+    failed = 0
+    for _ in range(150):
+        sides = [np.zeros(4), np.zeros(4)]
+        for _ in range(40):
+            for side, count in enumerate(random.multinomial(50, [0.25, 0.75])):
+                errors = random.binomial(count, 0.03)
+                scores = random.beta(2, 5, count - errors)
+                sides[side] += [count, errors, scores.sum(), (scores**2).sum()]
+            canary, stable = (_tally_of(side) for side in sides)
+            if verdict(canary, stable) is Verdict.FAILED:
+                failed += 1
+                break
+    assert failed / 150 <= RULES.alpha
+
+
+def _tally_of(side: np.ndarray) -> Tally:
+    """Scores in two bins with the mean and about the spread of the rows."""
+    requests, errors, total, _ = side
+    rows = requests - errors
+    return Tally(
+        counts={
+            "requests": requests,
+            "errors": errors,
+            "score_sum": total,
+            "score|2": rows / 2,
+            "score|8": rows / 2,
+        }
+    )
+
+
+@pytest.mark.parametrize("share", [0.5, 0.9, 0.99])
+def test_a_quantile_is_prometheus_histogram_quantile(share: float) -> None:
+    """Linear within a bucket, as documented for Prometheus' histogram_quantile."""
+    bounds = [0.1, 0.2, 0.5, float("inf")]
+    cumulated = [10.0, 60.0, 100.0, 100.0]
+    expected = np.interp(share * 100, [0, 10, 60, 100], [0, 0.1, 0.2, 0.5])
+    assert quantile(list(zip(bounds, cumulated, strict=True)), share) == pytest.approx(expected)
+
+
+def test_a_quantile_beyond_the_last_bound_is_that_bound_and_of_nothing_zero() -> None:
+    assert quantile([(0.1, 50.0), (float("inf"), 100.0)], 0.99) == 0.1
+    assert quantile([], 0.99) == 0
+    assert quantile([(0.1, 0.0), (float("inf"), 0.0)], 0.99) == 0

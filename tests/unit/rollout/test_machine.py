@@ -1,0 +1,149 @@
+"""Any sequence of good and bad challengers, crashes, resumptions and outages."""
+
+import shutil
+import tempfile
+from pathlib import Path
+
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+from rollout_world import Behaviour, World
+
+from kontinual.errors import KontinualError
+from kontinual.rollout import abort, resume, rollout
+from kontinual.spec import Loop, load_loop
+
+EXAMPLE = Path(__file__).parents[3] / "examples" / "flights" / "loop.yaml"
+HARMFUL = [Behaviour(errors=0.5), Behaviour(score=0.8), Behaviour(seconds=0.6)]
+
+
+class Killed(BaseException):
+    """The process is gone, as by SIGKILL: nothing of it runs any more."""
+
+
+class Mortal:
+    """Passes every call on, and dies before or after the n-th that changes something."""
+
+    def __init__(self, inner: object, fuse: list[int]) -> None:
+        self._inner = inner
+        self._fuse = fuse
+
+    def __getattr__(self, name: str) -> object:
+        found = getattr(self._inner, name)
+        if name not in {"deploy", "shift", "retire", "set_champion", "save"}:
+            return found
+
+        def call(*args: object, **options: object) -> object:
+            self._burn()
+            result = found(*args, **options)
+            self._burn()
+            return result
+
+        return call
+
+    def _burn(self) -> None:
+        self._fuse[0] -= 1
+        if self._fuse[0] == 0:
+            raise Killed
+
+
+class Rollouts(RuleBasedStateMachine):
+    @initialize()
+    def begin(self) -> None:
+        tree = load_loop(str(EXAMPLE)).model_dump(by_alias=True)
+        plan = {
+            "steps": [20, 100],
+            "min_requests": 40,
+            "step_duration": "1s",
+            "step_timeout": "30s",
+        }
+        loop = Loop.model_validate({**tree, "rollout": plan})
+        self.folder = Path(tempfile.mkdtemp())
+        self.world = World(self.folder, loop, v1=Behaviour())
+        self.world.serve("1")
+        self.latest = 1
+        self.harmful: set[str] = set()
+
+    @rule(harm=st.sampled_from([None, None, *HARMFUL]), fuse=st.integers(0, 40))
+    def roll_out(self, harm: Behaviour | None, fuse: int) -> None:
+        """With a fuse the process is killed at some action; 0 burns for ever."""
+        self.latest += 1
+        challenger = str(self.latest)
+        self.world.traffic.versions[challenger] = harm or Behaviour()
+        if harm:
+            self.harmful.add(challenger)
+        parts = {**self.world.parts, **self._mortal(fuse)}
+        try:
+            rollout(
+                self.world.loop,
+                champion=self.world.registry.champion(),
+                challenger=challenger,
+                **parts,
+            )
+        except Killed:
+            return
+        self.world.assert_one_champion()
+
+    @rule(fuse=st.integers(0, 20))
+    def take_up_again(self, fuse: int) -> None:
+        try:
+            resume(self.world.loop, **{**self.world.parts, **self._mortal(fuse)})
+        except Killed:
+            return
+        self.world.assert_one_champion()
+
+    @rule(fuse=st.integers(0, 20))
+    def give_up(self, fuse: int) -> None:
+        parts = {**self.world.parts_of_abort, **self._mortal(fuse)}
+        try:
+            abort(self.world.loop, **parts, who="Ada")
+        except Killed:
+            return
+        self.world.assert_one_champion()
+
+    @rule(which=st.sampled_from(["shift", "deploy", "retire", "weights"]))
+    def gateway_fails_for_a_while(self, which: str) -> None:
+        self.latest += 1
+        challenger = str(self.latest)
+        self.world.traffic.versions[challenger] = Behaviour()
+        self.world.gateway.broken = {which}
+        champion = self.world.registry.champion()
+        try:
+            rollout(self.world.loop, champion=champion, challenger=challenger, **self.world.parts)
+        except KontinualError:
+            pass
+        finally:
+            self.world.gateway.broken = set()
+
+    @invariant()
+    def champion_is_deployed_and_traffic_is_whole(self) -> None:
+        champion = self.world.registry.champion()
+        assert champion in self.world.gateway.deployed()
+        assert sum(self.world.gateway.weights().values()) == 100
+        assert set(self.world.gateway.weights()) <= self.world.gateway.deployed()
+
+    @invariant()
+    def nothing_harmful_was_ever_promoted(self) -> None:
+        assert not self.harmful & set(self.world.registry.swaps)
+
+    def teardown(self) -> None:
+        shutil.rmtree(self.folder)
+
+    def _mortal(self, fuse: int) -> dict[str, object]:
+        left = [fuse]
+        world = self.world
+        return {
+            "gateway": Mortal(world.gateway, left),
+            "registry": Mortal(world.registry, left),
+            "store": Mortal(world.store, left),
+        }
+
+
+TestRollouts = Rollouts.TestCase
+TestRollouts.settings = settings(
+    max_examples=25,
+    stateful_step_count=8,
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=[HealthCheck.too_slow],
+)
