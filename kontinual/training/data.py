@@ -22,11 +22,11 @@ Labels = npt.NDArray[np.int64]
 class SpanSource(Protocol):
     """What training asks of the lake."""
 
-    def training_rows(self, newest: int, *, seed: int) -> pd.DataFrame:
+    def training_rows(self, newest: int, /, *, seed: int) -> pd.DataFrame:
         """Rows of the newest span and a sample of the older accepted ones, no holdout row."""
         ...
 
-    def holdout_rows(self, n: int) -> pd.DataFrame:
+    def holdout_rows(self, number: int, /) -> pd.DataFrame:
         """Rows of a span that no training sees."""
         ...
 
