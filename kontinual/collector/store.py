@@ -164,14 +164,14 @@ class Store:
         except sa.exc.DatabaseError as exc:
             self.close()
             raise ServiceError(f"{path}: the store can not be used: {exc.orig}") from exc
-        except ServiceError:
+        except BaseException:
             self.close()
             raise
 
     def _open(self, path: Path) -> StoreCounts:
         _metadata.create_all(self._engine)
         with self._engine.begin() as tx:
-            owners = dict(tx.execute(sa.select(_cursor.c.loop, _cursor.c.taken)).tuples().all())
+            owners = {row.loop: row.taken for row in tx.execute(sa.select(_cursor))}
             if not owners:
                 tx.execute(_cursor.insert().values(loop=self._loop, taken=0))
             elif self._loop not in owners:

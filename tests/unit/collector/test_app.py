@@ -1,0 +1,154 @@
+import io
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from fastapi.testclient import TestClient
+from sqlalchemy.exc import OperationalError
+
+from kontinual.collector import Store, app, create_app, examples_schema
+from kontinual.spec import Loop
+
+BATCH = {"content-type": "application/cloudevents-batch+json"}
+Maker = Callable[..., dict[str, Any]]
+
+
+@pytest.fixture
+def client(loop: Loop, store: Store) -> Iterator[TestClient]:
+    with TestClient(create_app(loop, store)) as client:
+        yield client
+
+
+def post_events(client: TestClient, *events: Any) -> Any:
+    return client.post("/api/v1/events", json=list(events), headers=BATCH)
+
+
+def post_labels(client: TestClient, **labels: int) -> Any:
+    body = {"labels": [{"id": name, "label": value} for name, value in labels.items()]}
+    return client.post("/api/v1/labels", json=body)
+
+
+def examples(client: TestClient, **query: int) -> pa.Table:
+    answer = client.get("/api/v1/examples", params=query)
+    assert answer.status_code == 200
+    return pq.read_table(io.BytesIO(answer.content))
+
+
+def test_a_prediction_and_its_late_label_become_an_example(
+    client: TestClient, event: Maker, loop: Loop
+) -> None:
+    assert post_events(client, event(1), event(2)).json() == {
+        "stored": 2,
+        "duplicate": 0,
+        "matured": 0,
+    }
+    answer = post_labels(client, p2=1)
+    assert answer.status_code == 202
+    assert answer.json() == {"joined": 1, "early": 0, "duplicate": 0, "conflict": 0}
+    table = examples(client, after=0, limit=10)
+    assert table.schema.equals(examples_schema(loop))
+    (row,) = table.to_pylist()
+    assert row.pop("sent").isoformat() == "2024-05-01T12:00:00+00:00"
+    assert row == {
+        "parcel": "p2",
+        "weight": 2.5,
+        "items": 3,
+        "depot": "north",
+        "json": "a",
+        "lost": 1,
+        "_version": "1",
+        "_score": 0.25,
+        "_seq": 1,
+    }
+
+
+def test_without_examples_the_table_is_empty_but_typed(client: TestClient, loop: Loop) -> None:
+    table = examples(client)
+    assert table.num_rows == 0
+    assert table.schema.equals(examples_schema(loop))
+
+
+def test_nulls_stay_null(client: TestClient, event: Maker, instance: Maker) -> None:
+    row = instance(1, weight=None, items=None, depot=None)
+    post_events(client, event(1, data={"version": "1", "instances": [row], "scores": [0.5]}))
+    post_labels(client, p1=0)
+    (found,) = examples(client).to_pylist()
+    assert (found["weight"], found["items"], found["depot"]) == (None, None, None)
+
+
+def test_a_batch_with_one_bad_item_keeps_nothing(
+    client: TestClient, event: Maker, store: Store
+) -> None:
+    answer = post_events(client, event(1), event(2, id=""), event(3))
+    assert answer.status_code == 422
+    assert answer.json()["problems"][0]["item"] == 1
+    assert answer.json()["problems"][0]["field"] == "id"
+    assert store.counts.predictions == 0
+    assert 'kontinual_events_total{model="parcels",result="invalid"} 1.0' in metrics(client)
+
+
+def test_bad_labels_are_named_and_none_is_kept(client: TestClient, store: Store) -> None:
+    body = {"labels": [{"id": "p1", "label": 1}, {"id": "p2", "label": 2}, {"label": 1}]}
+    answer = client.post("/api/v1/labels", json=body)
+    assert answer.status_code == 422
+    found = [(p["item"], p["field"]) for p in answer.json()["problems"]]
+    assert found == [(1, "label"), (2, "id")]
+    assert post_labels(client, p1=1).json()["early"] == 1
+    assert 'kontinual_labels_total{model="parcels",result="invalid"} 2.0' in metrics(client)
+
+
+def test_taken_rows_count_no_longer_as_new(client: TestClient, event: Maker) -> None:
+    post_events(client, *(event(n) for n in range(4)))
+    post_labels(client, p0=1, p1=0, p2=1)
+    assert 'kontinual_matured_rows{model="parcels"} 3.0' in metrics(client)
+    assert client.post("/api/v1/taken", json={"cursor": 2}).json() == {"cursor": 2}
+    assert 'kontinual_matured_rows{model="parcels"} 1.0' in metrics(client)
+    assert 'kontinual_unlabelled_rows{model="parcels"} 1.0' in metrics(client)
+    assert [r["_seq"] for r in examples(client, after=2).to_pylist()] == [3]
+
+
+@pytest.mark.parametrize(("cursor", "status"), [(1, 409), (-1, 422), ("x", 422), (None, 422)])
+def test_a_cursor_that_can_not_be_is_refused(client: TestClient, cursor: Any, status: int) -> None:
+    answer = client.post("/api/v1/taken", json={"cursor": cursor})
+    assert answer.status_code == status
+    assert "cursor" in answer.json()["detail"]
+
+
+@pytest.mark.parametrize("query", [{"after": -1}, {"limit": 0}, {"limit": 100_001}])
+def test_a_page_that_can_not_be_is_refused(client: TestClient, query: dict[str, int]) -> None:
+    answer = client.get("/api/v1/examples", params=query)
+    assert answer.status_code == 422
+    assert next(iter(query)) in answer.json()["detail"]
+
+
+def test_a_body_over_the_limit_is_refused(
+    client: TestClient, monkeypatch: pytest.MonkeyPatch, event: Maker
+) -> None:
+    monkeypatch.setattr(app, "BODY_LIMIT", 100)
+    answer = post_events(client, event(1))
+    assert answer.status_code == 413
+    assert "at most 100 bytes" in answer.json()["detail"]
+
+
+def test_when_the_store_fails_the_sender_is_asked_to_try_again(
+    client: TestClient, store: Store, monkeypatch: pytest.MonkeyPatch, event: Maker
+) -> None:
+    def full(_: Any) -> Any:
+        raise OperationalError("INSERT", {}, Exception("disk full"))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(store, "add", full)
+        assert post_events(client, event(1)).status_code == 503
+    assert post_events(client, event(1)).json()["stored"] == 1
+
+
+def test_health_names_the_loop(client: TestClient) -> None:
+    assert client.get("/healthz").json() == {"status": "ok", "loop": "parcels"}
+
+
+def metrics(client: TestClient) -> str:
+    answer = client.get("/metrics")
+    assert answer.headers["content-type"].startswith("text/plain")
+    return answer.text
