@@ -4,7 +4,7 @@ import secrets
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from kontinual import monitoring
+from kontinual.monitoring import render_alertmanager, render_prometheus, render_rules
 from kontinual.local.envoy_config import prepare_envoy
 from kontinual.local.ports import address_of
 from kontinual.local.programs import write_private
@@ -32,8 +32,8 @@ def render_files(loop: Loop, settings: Settings, files: Files, *, predictors: Pa
     """
     speedup = settings.speedup
     rendered = {
-        files.rules: monitoring.render_rules(loop, speedup=speedup),
-        files.prometheus: monitoring.render_prometheus(
+        files.rules: render_rules(loop, speedup=speedup),
+        files.prometheus: render_prometheus(
             loop,
             predictors_file=predictors,
             collector=_target(settings.collector),
@@ -43,7 +43,7 @@ def render_files(loop: Loop, settings: Settings, files: Files, *, predictors: Pa
             rules_file=files.rules,
             speedup=speedup,
         ),
-        files.alertmanager: monitoring.render_alertmanager(
+        files.alertmanager: render_alertmanager(
             loop, trigger_url=settings.trigger, token_file=files.token, speedup=speedup
         ),
     }
