@@ -1,0 +1,80 @@
+"""`kontinual ledger`: look at what was asked, decided and run, and check that it is whole."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from kontinual.settings import Settings
+from kontinual.spec import load_loop, utc_text
+
+if TYPE_CHECKING:
+    from kontinual.trigger.ledger import Ledger
+
+__all__ = ["app"]
+
+app = typer.Typer(help="Look at the ledger, check it, take it away.", no_args_is_help=True)
+
+LoopPath = Annotated[str, typer.Argument(metavar="LOOP", help="path of loop.yaml")]
+
+
+@app.command()
+def verify(loop: LoopPath) -> None:
+    """Check that no entry was altered, removed or moved; exit 1 and name the first bad one.
+
+    Keep the printed head hash elsewhere: a later ledger must still hold it.
+    """
+    with _ledger(loop) as ledger:
+        found = ledger.audit()
+    print(
+        f"the ledger of {found.loop} is whole: {found.entries} entries, {found.triggers} triggers, "
+        f"{found.runs} runs; head {found.head}"
+    )
+
+
+@app.command()
+def export(
+    loop: LoopPath,
+    out: Annotated[
+        Path | None, typer.Option(help="file to write; standard output when left out")
+    ] = None,
+) -> None:
+    """Write every entry as one line of JSON, in the chain's order."""
+    with _ledger(loop) as ledger:
+        text = "".join(line + "\n" for line in ledger.export())
+    if out is None:
+        print(text, end="")
+    else:
+        out.write_text(text, encoding="utf-8")
+
+
+@app.command()
+def show(loop: LoopPath) -> None:
+    """Show each trigger with its decision, and each run with its outcome."""
+    with _ledger(loop) as ledger:
+        triggers, runs = ledger.triggers(), ledger.runs()
+    asked = Table("trigger", "received", "alert", "decision", "reason", title="Triggers")
+    for t in triggers:
+        answer, reason = (t.decision.answer, t.decision.reason) if t.decision else ("…", "")
+        asked.add_row(str(t.id), utc_text(t.received_at), t.alert or t.source, answer, reason)
+    ran = Table("run", "trigger", "state", "outcome", "reason", title="Runs")
+    for r in runs:
+        reason = r.record.reason if r.record else ""
+        ran.add_row(r.id, str(r.trigger), r.state, r.outcome or "…", reason)
+    Console().print(asked, ran)
+
+
+@contextmanager
+def _ledger(loop: str) -> "Iterator[Ledger]":
+    from kontinual.trigger.ledger import Ledger
+
+    declared = load_loop(loop)
+    ledger = Ledger(Settings().ledger_url, declared.name, must_exist=True)
+    try:
+        yield ledger
+    finally:
+        ledger.close()

@@ -1,0 +1,187 @@
+"""Starting runs and following them, where they run."""
+
+import fcntl
+import json
+import logging
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+import psutil
+
+from kontinual.errors import ServiceError
+from kontinual.spec import Loop, Outcome, RunRecord
+from kontinual.trigger import claim
+from kontinual.trigger.contracts import Run
+from kontinual.trigger.ledger import Clock, utc_now
+
+__all__ = ["Launcher", "LocalLauncher", "RecordSource"]
+
+log = logging.getLogger(__name__)
+START_SECONDS = 15.0
+POLL_SECONDS = 0.02
+LAST_LINES = 5
+RecordSource = Callable[[str], RunRecord | None]
+
+
+class Launcher(Protocol):
+    """Where a pipeline runs. Implementations are idempotent by run id.
+
+    An error that may pass (ServiceError, LakeError, ...) is raised; the caller asks again.
+    """
+
+    def launch(self, run: Run) -> dict[str, Any]:
+        """Start the run unless it was started before; returns where it runs."""
+        ...
+
+    def outcome(self, run: Run) -> RunRecord | None:
+        """The record of a run that has ended; None while it goes on."""
+        ...
+
+
+class LocalLauncher:
+    """Runs as processes of this machine, which outlive the service that starts them.
+
+    Each run has the folder `<log_dir>/<run id>` with `run.log`, `process.json`
+    and the lock that its process holds (see `kontinual.trigger.claim`).
+    """
+
+    def __init__(
+        self,
+        command: Sequence[str],
+        log_dir: Path,
+        *,
+        loop: Loop,
+        records: RecordSource,
+        clock: Clock = utc_now,
+    ) -> None:
+        """Set up a launcher; nothing is started.
+
+        Args:
+            command: the pipeline's, to which `--run-id ID --trigger TRIGGER` is added.
+            log_dir: folder of the runs' folders.
+            loop: whose runs these are.
+            records: the record that a run left in the lake's journal, by run id.
+            clock: tells the time, in UTC.
+        """
+        self._command = list(command)
+        self._log_dir = log_dir
+        self._loop = loop
+        self._records = records
+        self._clock = clock
+        self._children: dict[str, subprocess.Popen[bytes]] = {}
+
+    def launch(self, run: Run) -> dict[str, Any]:
+        folder = self._log_dir / run.id
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            if not (folder / claim.PROCESS).exists():
+                self._start(folder, run)
+            return {"folder": str(folder), **_process(folder)}
+        except OSError as exc:
+            raise ServiceError(f"run {run.id} could not be started in {folder}: {exc}") from exc
+
+    def outcome(self, run: Run) -> RunRecord | None:
+        folder = self._log_dir / run.id
+        child = self._children.get(run.id)
+        code = child.poll() if child else None
+        if _is_running(folder):
+            return None
+        self._children.pop(run.id, None)
+        return self._records(run.id) or self._failed(run, folder, code)
+
+    def _start(self, folder: Path, run: Run) -> None:
+        command = [*self._command, "--run-id", run.id, "--trigger", str(run.trigger)]
+        script = [sys.executable, "-I", str(Path(claim.__file__)), str(folder), *command]
+        with (folder / claim.LOG).open("ab") as output:
+            child = subprocess.Popen(
+                script,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        self._children[run.id] = child
+        _wait_for(folder / claim.PROCESS, child, run.id)
+
+    def _failed(self, run: Run, folder: Path, code: int | None) -> RunRecord:
+        """The record of a run that left none: it died, was killed, or never was."""
+        last = " | ".join(_last_lines(folder / claim.LOG)) or "the log is empty"
+        how = "" if code is None else f" with {_exit_text(code)}"
+        return RunRecord(
+            id=run.id,
+            loop=self._loop.name,
+            trigger=str(run.trigger),
+            outcome=Outcome.FAILED,
+            reason=f"the run ended{how} without a record; its last lines: {last}",
+            started_at=run.launched_at or run.accepted_at,
+            ended_at=self._clock(),
+        )
+
+
+def _is_running(folder: Path) -> bool:
+    """Is the run's own process alive? A child it left behind may still hold the lock."""
+    return _is_locked(folder) and _is_alive(_process_or_none(folder))
+
+
+def _is_alive(process: dict[str, Any] | None) -> bool:
+    if process is None:
+        return True  # the lock is held and the note is about to be written
+    try:
+        return bool(psutil.Process(process["pid"]).status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False
+
+
+def _is_locked(folder: Path) -> bool:
+    """Does a living process hold the folder's lock?"""
+    try:
+        descriptor = os.open(folder / claim.LOCK, os.O_RDWR)
+    except FileNotFoundError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False
+
+
+def _wait_for(note: Path, child: subprocess.Popen[bytes], run_id: str) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while not note.exists():
+        code = child.poll()
+        if code is not None and code != claim.TAKEN and not note.exists():
+            raise ServiceError(f"run {run_id} did not start: exit code {code}, see its run.log")
+        if time.monotonic() > deadline:
+            raise ServiceError(f"run {run_id} did not start within {START_SECONDS:.0f} s")
+        time.sleep(POLL_SECONDS)
+
+
+def _process(folder: Path) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((folder / claim.PROCESS).read_text(encoding="utf-8"))
+    return found
+
+
+def _process_or_none(folder: Path) -> dict[str, Any] | None:
+    try:
+        return _process(folder)
+    except FileNotFoundError:
+        return None
+
+
+def _last_lines(path: Path) -> list[str]:
+    try:
+        text = path.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return []
+    return [line.strip() for line in text.splitlines() if line.strip()][-LAST_LINES:]
+
+
+def _exit_text(code: int) -> str:
+    return f"signal {-code}" if code < 0 else f"exit code {code}"
