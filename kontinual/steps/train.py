@@ -45,5 +45,5 @@ def train(
         quality = {k: float(v) for k, v in package.reference.quality.model_dump().items()}
         version = tracker.register(out, run_id=run_id, metrics=quality)
         tracker.set_challenger(version)
-        here.note(version=version, algorithm=algorithm, rows=package.reference.rows, **quality)
+        here.note(version=version, algorithm=algorithm, quality=quality)
         return version, package
