@@ -121,7 +121,7 @@ def _read_file(fs: Any, path: str) -> pd.DataFrame:
         if name.endswith((".parquet", ".pq")):
             return pd.read_parquet(file)
         compression: Any = {"gz": "gzip", "zip": "zip"}.get(name.rsplit(".", 1)[-1])
-        return pd.read_csv(file, compression=compression)
+        return pd.read_csv(file, compression=compression, float_precision="round_trip")
 
 
 def _query(query: str, base: str) -> pd.DataFrame:

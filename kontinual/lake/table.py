@@ -21,6 +21,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 from pyarrow import parquet
@@ -159,11 +160,17 @@ def _feature(column: "pd.Series[Any]", kind: str) -> pa.Array:
     """The column in its declared kind, or in the nearest that loses nothing."""
     if kind == "text":
         present = column.notna()
-        return pa.array([str(v) if p else None for v, p in zip(column, present, strict=True)])
+        texts = [str(v) if p else None for v, p in zip(column, present, strict=True)]
+        return pa.array(texts, pa.string())
     numbers = pd.to_numeric(column, errors="coerce")
     if (numbers.isna() & column.notna()).any():
         return _feature(column, "text")
     values = numbers.to_numpy(dtype="float64", na_value=np.nan)
-    whole = kind == "integer" and bool(np.all(np.isnan(values) | (np.floor(values) == values)))
     array = pa.array(values, pa.float64(), from_pandas=True)
-    return array.cast(pa.int64()) if whole else array
+    return array.cast(pa.int64()) if kind == "integer" and _whole(values) else array
+
+
+def _whole(values: npt.NDArray[np.float64]) -> bool:
+    """Is every number that is there a whole one, which int64 and double both hold exactly?"""
+    present = values[~np.isnan(values)]
+    return bool(np.all((np.floor(present) == present) & (np.abs(present) <= 2.0**53)))
