@@ -50,8 +50,17 @@ class HistGradientBoostingTrainer(BaseTrainer):
         model = HistGradientBoostingClassifier(
             **parameters, random_state=seed, categorical_features=None
         )
-        model.fit(matrix, labels)
+        model.fit(_without_empty_columns(matrix), labels)
         return model  # type: ignore[no-any-return]
 
     def export(self, estimator: Estimator, features: Sequence[Feature]) -> bytes:
         return super().export(exportable(estimator), features)
+
+
+def _without_empty_columns(matrix: Matrix) -> Matrix:
+    """Columns that are null throughout as zeros: scikit-learn 1.9 can not bin them.
+
+    No split can be made on either, so what such a column holds later has no effect.
+    """
+    empty = np.isnan(matrix).all(axis=0)
+    return np.where(empty, np.float32(0), matrix) if empty.any() else matrix
