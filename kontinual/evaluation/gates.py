@@ -56,7 +56,8 @@ def summary(findings: Sequence[Finding], *, against: str) -> tuple[bool, str, li
     new = [f.reason for f in findings if f.verdict == "passed" and f.gate.on == "new"]
     rest = len(findings) - 1
     skipped = sum(f.verdict == "not judged" for f in findings)
-    others = f"; no objection from {rest} further checks against the {against}" if rest else ""
+    checks = "check" if rest == 1 else "checks"
+    others = f"; no objection from {rest} further {checks} against the {against}" if rest else ""
     unjudged = f", of which {skipped} had too few rows" if skipped else ""
     return True, f"Blessed: {(new or passing)[0]}{others}{unjudged}.", passing
 

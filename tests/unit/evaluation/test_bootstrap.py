@@ -1,0 +1,146 @@
+"""The bootstrap against independent oracles: scikit-learn, repeated rows, the normal law."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn import metrics as sk
+
+from kontinual.evaluation import improvements
+from kontinual.evaluation.bootstrap import metric_values
+from kontinual.model import quality
+
+METRICS = ["log_loss", "roc_auc", "brier"]
+
+
+def _scored(n=400, *, seed=0, noise=(1.5, 0.5), ties=False):
+    """Labels, and scores of a noisy and a less noisy model."""
+    rng = np.random.default_rng(seed)
+    logit = rng.standard_normal(n)
+    labels = (rng.random(n) < 1 / (1 + np.exp(-logit))).astype(np.int64)
+    scores = [1 / (1 + np.exp(-(logit + s * rng.standard_normal(n)))) for s in noise]
+    if ties:
+        scores = [np.round(s, 1) for s in scores]
+    return labels, *scores
+
+
+@given(seed=st.integers(0, 10_000), n=st.integers(2, 60), ties=st.booleans())
+@settings(max_examples=60, deadline=None)
+def test_weighted_metrics_are_those_of_scikit_learn(seed, n, ties):
+    labels, scores, _ = _scored(n, seed=seed, ties=ties)
+    labels[:2] = 0, 1
+    weights = np.random.default_rng(seed).integers(0, 4, (3, n)).astype(float)
+    weights[:, :2] += 1
+
+    for row, values in zip(
+        weights,
+        np.transpose([metric_values(m, labels, scores, weights) for m in METRICS]),
+        strict=True,
+    ):
+        cut = np.clip(scores, 1e-7, 1 - 1e-7)
+        assert values[0] == pytest.approx(sk.log_loss(labels, cut, sample_weight=row))
+        assert values[1] == pytest.approx(sk.roc_auc_score(labels, scores, sample_weight=row))
+        assert values[2] == pytest.approx(sk.brier_score_loss(labels, scores, sample_weight=row))
+
+
+def test_a_weight_is_a_repeated_row():
+    labels, scores, _ = _scored(80, ties=True)
+    counts = np.random.default_rng(1).integers(0, 5, 80)
+
+    for metric in METRICS:
+        weighted = metric_values(metric, labels, scores, counts[None, :].astype(float))[0]
+        repeated = quality(np.repeat(labels, counts), np.repeat(scores, counts))
+        assert weighted == pytest.approx(getattr(repeated, metric))
+
+
+def test_the_estimates_are_the_metrics_themselves():
+    labels, old, new = _scored()
+
+    found = improvements(labels, old, new, metrics=METRICS, rng=np.random.default_rng(1))
+
+    for metric in METRICS:
+        before, after = (getattr(quality(labels, s), metric) for s in (old, new))
+        sign = 1 if metric == "roc_auc" else -1
+        assert found[metric].champion == pytest.approx(before)
+        assert found[metric].challenger == pytest.approx(after)
+        assert found[metric].estimate == pytest.approx(sign * (after - before))
+        assert found[metric].low < found[metric].estimate < found[metric].high
+        assert found[metric].estimate > 0  # the second model is the better one
+
+
+def test_the_interval_of_a_mean_is_that_of_the_normal_law():
+    labels, old, new = _scored(4000)
+    gain = (old - labels) ** 2 - (new - labels) ** 2
+    error = 1.96 * gain.std() / np.sqrt(len(gain))
+
+    found = improvements(
+        labels, old, new, metrics=["brier"], rng=np.random.default_rng(1), resamples=4000
+    )["brier"]
+
+    assert found.low == pytest.approx(gain.mean() - error, rel=0.05)
+    assert found.high == pytest.approx(gain.mean() + error, rel=0.05)
+
+
+def test_pairing_makes_the_interval_narrow():
+    labels, old, _ = _scored(2000)
+    new = np.clip(old + 0.001, 0, 1)
+
+    found = improvements(labels, old, new, metrics=["roc_auc", "brier"], rng=_rng())
+
+    assert found["roc_auc"].low == pytest.approx(0, abs=1e-12) == found["roc_auc"].high
+    assert found["brier"].high - found["brier"].low < 1e-4
+
+
+def test_equal_models_are_covered_by_about_95_percent():
+    misses = 0
+    for seed in range(200):
+        labels, old, new = _scored(150, seed=seed, noise=(0.8, 0.8))
+        found = improvements(labels, old, new, metrics=["log_loss"], rng=_rng(seed), resamples=300)[
+            "log_loss"
+        ]
+        misses += not found.low <= 0 <= found.high
+
+    assert 2 <= misses <= 24  # 10 expected; the percentile interval runs a little narrow
+
+
+def test_exchanging_the_models_turns_the_interval_around():
+    labels, old, new = _scored()
+
+    one = improvements(labels, old, new, metrics=METRICS, rng=_rng())
+    other = improvements(labels, new, old, metrics=METRICS, rng=_rng())
+
+    for metric in METRICS:
+        assert one[metric].low == pytest.approx(-other[metric].high)
+        assert one[metric].estimate == pytest.approx(-other[metric].estimate)
+
+
+def test_the_seed_decides():
+    labels, old, new = _scored()
+    one, again, other = (
+        improvements(labels, old, new, metrics=METRICS, rng=_rng(s)) for s in (1, 1, 2)
+    )
+
+    assert one == again
+    assert one != other
+
+
+def test_without_both_labels_there_is_no_auc():
+    scores = np.array([0.2, 0.4, 0.9])
+
+    found = improvements(np.ones(3, dtype=int), scores, scores, metrics=METRICS, rng=_rng())
+
+    assert set(found) == {"log_loss", "brier"}
+
+
+def test_resamples_without_both_labels_do_not_spoil_the_auc():
+    labels = np.r_[1, np.zeros(9, dtype=int)]  # a third of the resamples have no positive
+    scores = np.linspace(0, 1, 10)
+
+    found = improvements(labels, scores, scores[::-1], metrics=["roc_auc"], rng=_rng())["roc_auc"]
+
+    assert (found.champion, found.challenger) == (0.0, 1.0)
+    assert (found.low, found.high) == (1.0, 1.0)
+
+
+def _rng(seed=1):
+    return np.random.default_rng(seed)

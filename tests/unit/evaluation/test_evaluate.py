@@ -1,0 +1,175 @@
+"""Whole evaluations of real ONNX models over a real lake, with known truths."""
+
+import pytest
+
+from kontinual.errors import LakeError, ModelPackageError
+from kontinual.evaluation import Evaluation, evaluate, evaluation_html
+
+
+@pytest.fixture
+def judge(loop, lake):
+    def call(champion, challenger, *, span, seed=1):
+        return evaluate(
+            loop, lake, champion=champion, challenger=challenger, span=span, seed=seed,
+            resamples=300,
+        )  # fmt: skip
+
+    return call
+
+
+@pytest.fixture
+def turned(lake, rows, accept):
+    """The world turned between span 1 (by a) and span 2 (by a and b)."""
+    lake.write(rows(3000, weights=(2, 0), seed=1), source="table")
+    accept(1)
+    lake.write(rows(3000, weights=(2, 2), seed=2), source="table")
+
+
+def test_a_model_that_learnt_the_new_world_is_blessed(judge, model, turned):
+    found = judge(model(2, 0), model(2, 0.3), span=2)
+
+    assert found.blessed
+    assert found.reason.startswith("Blessed: log loss on span 2 falls from")
+    assert "no objection from" in found.reason
+
+
+def test_a_model_that_forgot_the_old_world_is_not(judge, model, turned):
+    found = judge(model(2, 0), model(2, 2), span=2)
+
+    assert not found.blessed
+    assert [f.comparison.group for f in found.findings if f.verdict == "blocked"] == ["span 1"]
+    assert "so it is surely worse by more than the 0.03 allowed" in found.reason
+
+
+def test_a_model_that_is_bad_for_one_slice_is_not(judge, model, lake, rows):
+    # For the tenth of rows from the small shop, b counts the other way round.
+    lake.write(rows(9000, weights=(2, 2), small=(2, -2), seed=3), source="table")
+
+    found = judge(model(2, 0), model(2, 2), span=1)
+
+    blocked = [f.comparison.group for f in found.findings if f.verdict == "blocked"]
+    assert blocked == ["shop=small"]
+    assert found.about("log_loss", "new")[0].low > 0.05  # though better on the whole
+
+
+def test_noise_is_never_blessed(judge, model, turned):
+    for weights in [(0, 0), (-0.5, 0.5), (0.1, -0.4)]:
+        assert not judge(model(2, 0), model(*weights), span=2).blessed
+        assert not judge(None, model(*weights, bias=0.2), span=1).blessed
+
+
+def test_the_first_model_is_measured_by_the_base_rate(judge, model, turned):
+    found = judge(None, model(2, 0), span=1)
+
+    assert found.blessed
+    assert found.against == "base rate"
+    assert found.champion_roc is None
+    assert {c.on for c in found.comparisons} == {"new", "slices"}
+    (auc,) = found.about("roc_auc", "new")
+    assert auc.champion == 0.5
+
+
+def test_every_group_is_compared_by_what_its_gates_ask(judge, model, turned):
+    found = judge(model(2, 0), model(2, 1), span=2)
+
+    groups = [(c.metric, c.on, c.group) for c in found.comparisons]
+    assert groups == [
+        ("log_loss", "new", "span 2"),
+        ("roc_auc", "new", "span 2"),
+        ("brier", "new", "span 2"),
+        ("log_loss", "slices", "shop=big"),
+        ("log_loss", "slices", "shop=small"),
+        ("log_loss", "old", "span 1"),
+    ]
+    rows = {c.group: c.rows for c in found.comparisons}
+    assert rows["shop=big"] + rows["shop=small"] == rows["span 2"]
+
+
+def test_only_accepted_older_spans_count(judge, model, lake, rows):
+    for seed in (1, 2, 3):
+        lake.write(rows(900, seed=seed), source="table")
+
+    assert judge(model(2, 0), model(2, 1), span=2).about("log_loss", "old") == []
+
+
+def test_only_held_out_rows_are_looked_at(judge, model, lake, turned):
+    found = judge(model(2, 0), model(2, 1), span=2)
+
+    assert found.about("log_loss", "new")[0].rows == len(lake.holdout_rows(2))
+    assert sum(map(sum, found.confusion)) == len(lake.holdout_rows(2))
+
+
+def test_the_same_seed_gives_the_same_evaluation(judge, model, turned):
+    one, again, other = (judge(model(2, 0), model(2, 1), span=2, seed=s) for s in (1, 1, 2))
+
+    assert one == again
+    assert one != other
+    assert Evaluation.model_validate_json(one.model_dump_json()) == one
+
+
+def test_a_new_span_too_small_to_prove_anything_blesses_nothing(judge, model, lake, rows):
+    lake.write(rows(100, weights=(2, 2)), source="table")
+
+    found = judge(model(2, 0), model(2, 2), span=1)
+    assert not found.blessed
+    assert "100 are needed to judge" in found.reason
+
+
+def test_an_old_span_from_before_a_feature_is_reported_and_blocks_nothing(
+    judge, model, lake, rows, accept
+):
+    lake.write(rows(900, seed=1).drop(columns="b"), source="table")
+    accept(1)
+    lake.write(rows(2000, weights=(2, 2), seed=2), source="table")
+
+    found = judge(model(2, 0), model(2, 1), span=2)
+
+    (old,) = [f for f in found.findings if f.gate.on == "old"]
+    assert found.blessed
+    assert old.verdict == "not judged"
+    assert "the model needs column 'b'" in old.reason
+
+
+def test_a_model_that_answers_no_probability_stops_the_evaluation(judge, model, turned):
+    with pytest.raises(ModelPackageError, match=r"scores are no probability, such as nan"):
+        judge(model(2, 0), model(float("nan"), 0), span=2)
+
+
+def test_a_damaged_package_stops_the_evaluation(judge, model, turned):
+    folder = model(2, 1)
+    (folder / "model.onnx").write_bytes(b"rot")
+
+    with pytest.raises(ModelPackageError, match=r"model\.onnx: damaged"):
+        judge(model(2, 0), folder, span=2)
+
+
+def test_a_span_without_held_out_rows_is_a_clear_error(judge, model, lake, rows, loop):
+    frame = rows(40)
+    frame["id"] = "x" + frame["id"]
+    from kontinual.lake import is_holdout
+
+    free = frame[~is_holdout(frame["id"].tolist(), loop.data.holdout)]
+    lake.write(free, source="table")
+
+    with pytest.raises(LakeError, match="span 1 holds no held-out row to evaluate on"):
+        judge(None, model(2, 0), span=1)
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_the_report_stands_alone_and_begins_with_the_verdict(judge, model, turned, first):
+    found = judge(None if first else model(2, 0), model(2, 2), span=2)
+    page = evaluation_html(found)
+
+    assert page.index(found.reason[:40]) < page.index("<svg")
+    assert page.count("<svg") == 3  # ROC, calibration, one forest
+    for outside in ("http-equiv", "<script", "<link", "src=", "<img"):
+        assert outside not in page
+    for finding in found.findings:
+        assert finding.reason.split("(")[0] in page
+
+
+def test_the_report_escapes_what_data_say(judge, model, turned):
+    found = judge(model(2, 0), model(2, 1), span=2)
+    evil = found.model_copy(update={"loop": "<script>alert(1)</script>"})
+
+    assert "<script>" not in evaluation_html(evil)
