@@ -97,6 +97,7 @@ class Supervisor:
         with self._lock:
             if self.is_running():
                 return
+            self._reap()
             self._end_strays()
             self._write_config()
             self._spawn()
@@ -169,9 +170,7 @@ class Supervisor:
                     rpc.shutdown()
             if running is not None:
                 _wait(running)
-            if self._child is not None:
-                self._child.wait()
-                self._child = None
+            self._reap()
             self._end_strays()
             self._forget_socket()
 
@@ -186,6 +185,14 @@ class Supervisor:
                 env={**os.environ, MARK: str(self.folder)},
                 start_new_session=True,
             )
+
+    def _reap(self) -> None:
+        """Take leave of an own supervisord that does not answer any more."""
+        if self._child is not None:
+            if self._child.poll() is None:
+                _wait(psutil.Process(self._child.pid))
+            self._child.wait()
+            self._child = None
 
     def _wait_until_it_answers(self) -> None:
         deadline = time.monotonic() + START_SECONDS
