@@ -4,6 +4,7 @@ A searcher is told the score of each suggestion in the order it made them;
 so its proposals depend on the seed and the scores alone, never on timing.
 """
 
+import importlib
 import itertools
 import warnings
 from abc import ABC, abstractmethod
@@ -12,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from kontinual.errors import TrainingError
 from kontinual.spec import (
     CategoricalParameter,
     DiscreteParameter,
@@ -135,7 +137,7 @@ def _sampler(tuning: Tuning, seed: int) -> Any:
         if tuning.algorithm == "sobol":
             return samplers.QMCSampler(qmc_type="sobol", seed=seed, warn_independent_sampling=False)
         if tuning.algorithm == "cmaes":
-            return samplers.CmaEsSampler(seed=seed, warn_independent_sampling=False)
+            return _cma_es(seed)
         multivariate = tuning.algorithm == "multivariate-tpe"
         return samplers.TPESampler(
             seed=seed,
@@ -145,6 +147,19 @@ def _sampler(tuning: Tuning, seed: int) -> Any:
             # Those of a batch run at once; without this they would all be much the same.
             constant_liar=True,
         )
+
+
+def _cma_es(seed: int) -> Any:
+    from optuna import samplers
+
+    try:
+        importlib.import_module("cmaes")
+    except ImportError as exc:
+        raise TrainingError(
+            "training.tuning.algorithm: cmaes needs the package `cmaes` where trials run; "
+            "install it, or choose tpe"
+        ) from exc
+    return samplers.CmaEsSampler(seed=seed, warn_independent_sampling=False)
 
 
 def _suggest(trial: Any, name: str, parameter: Parameter) -> Any:
