@@ -66,27 +66,31 @@ def render_rules_test(loop: Loop, *, speedup: float = 1.0, rules_file: str = "ru
 
 
 def _step(timing: Timing) -> int:
-    """Seconds between samples: a few in every window, and not thousands in a `for`."""
-    longest = max(timing.hold(kind) for kind in AlertKind)
-    return max(1, min(timing.least_window // 4, max(60, longest // 20)))
+    """Seconds between evaluations: some in the longest `for`, but not thousands."""
+    return max(1, max(timing.hold(kind) for kind in AlertKind) // 8)
+
+
+def _sample(step: int, window: int) -> int:
+    """Seconds between samples: a few in the window, and one at every evaluation."""
+    return next(s for s in range(min(step, window // 4), 0, -1) if step % s == 0)
 
 
 def _tests(timing: Timing, alert: Alert, step: int) -> list[dict[str, Any]]:
     kind, least = alert.kind, timing.loop.monitoring.min_rows_of(alert)
-    hold = timing.hold(kind)
-    steps = hold // step + 6
+    hold, sample = timing.hold(kind), _sample(step, timing.window(kind))
+    end = (hold // step + 4) * step
 
     def world(rows: float, *, bad: bool) -> list[dict[str, str]]:
         return _EVIDENCE[kind](_World(timing.loop, alert, timing.speedup, rows, bad))
 
     def test(name: str, inputs: list[dict[str, str]], *, fires: bool) -> dict[str, Any]:
-        checks = [_check(timing.loop, alert, steps * step, fires=fires)]
+        checks = [_check(timing.loop, alert, end, fires=fires)]
         if fires and hold > 2 * step:
             checks.insert(0, _check(timing.loop, alert, hold - step, fires=False))
         return {
             "name": f"{kind.alertname}: {name}",
-            "interval": timing.text(step),
-            "input_series": _cut(inputs, steps),
+            "interval": timing.text(sample),
+            "input_series": _cut(inputs, end // sample),
             "promql_expr_test": checks,
         }
 
@@ -96,7 +100,7 @@ def _tests(timing: Timing, alert: Alert, step: int) -> list[dict[str, Any]]:
         test("silent when nothing is wrong", [*world(least, bad=False), first], fires=False),
     ]
     if kind not in _WITHOUT_ROWS:
-        few = world(least / (4 * steps), bad=True)
+        few = world(least * sample / (4 * end), bad=True)
         found.append(test("silent with too few rows", [*few, first], fires=False))
     if kind not in _WITHOUT_CHAMPION:
         other = world(least, bad=True)

@@ -1,0 +1,161 @@
+"""The rendered files before the real checkers: promtool and amtool."""
+
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from kontinual.monitoring import (
+    render_alertmanager,
+    render_prometheus,
+    render_rules,
+    render_rules_test,
+)
+from kontinual.spec import AlertKind, Loop
+
+Run = Callable[..., subprocess.CompletedProcess[str]]
+
+
+def write(loop: Loop, folder: Path, *, speedup: float = 1.0) -> None:
+    """All four files, as `kontinual render` writes them."""
+    urls = {name: f"http://127.0.0.1:{port}" for port, name in enumerate(_SERVICES, start=9000)}
+    (folder / "predictors.json").write_text("[]")
+    (folder / "token").write_text("secret")
+    for name, text in {
+        "rules.yml": render_rules(loop, speedup=speedup),
+        "rules_test.yml": render_rules_test(loop, speedup=speedup),
+        "prometheus.yml": render_prometheus(loop, **urls, speedup=speedup),
+        "alertmanager.yml": render_alertmanager(
+            loop, trigger_url=urls["trigger"], token_file=folder / "token", speedup=speedup
+        ),
+    }.items():
+        (folder / name).write_text(text, encoding="utf-8")
+
+
+_SERVICES = ("collector", "trigger", "envoy", "alertmanager")
+
+
+def changed(loop: Loop, **monitoring: Any) -> Loop:
+    declared = loop.model_dump(by_alias=True)
+    declared["monitoring"] |= monitoring
+    return Loop.model_validate(declared)
+
+
+@pytest.mark.parametrize("speedup", [1.0, 86400.0])
+def test_the_checkers_accept_every_file(
+    loop: Loop, run: Run, tmp_path: Path, speedup: float
+) -> None:
+    write(loop, tmp_path, speedup=speedup)
+    config = run("promtool", "check", "config", "prometheus.yml", cwd=tmp_path)
+    assert config.returncode == 0, config.stderr
+    assert "WARNING" not in config.stdout
+    alerting = run("amtool", "check-config", "alertmanager.yml", cwd=tmp_path)
+    assert alerting.returncode == 0, alerting.stderr
+
+
+@pytest.mark.parametrize("speedup", [1.0, 86400.0])
+def test_each_alert_of_the_example_fires_when_it_should_and_only_then(
+    loop: Loop, run: Run, tmp_path: Path, speedup: float
+) -> None:
+    write(loop, tmp_path, speedup=speedup)
+    suite = run("promtool", "test", "rules", "rules_test.yml", cwd=tmp_path)
+    assert suite.returncode == 0, suite.stdout + suite.stderr
+
+
+def test_the_suite_holds_for_other_windows_holds_and_thresholds(
+    loop: Loop, run: Run, tmp_path: Path
+) -> None:
+    alerts = [
+        {
+            "kind": kind.value,
+            "threshold": 0.5,
+            "window": window,
+            "for": hold,
+            "min_rows": rows,
+        }
+        for kind, window, hold, rows in zip(
+            AlertKind,
+            ["10s", "1m", "1h", "6h", "1d", "7d", "90d", "30d", "2h"],
+            ["0s", "1s", "10m", "0s", "2h", "0s", "7m", "0s", "1m"],
+            [1, 2, 10, 10_000, 3, 50, 1, 1, 1],
+            strict=True,
+        )
+    ]
+    write(changed(loop, alerts=alerts), tmp_path)
+    suite = run("promtool", "test", "rules", "rules_test.yml", cwd=tmp_path)
+    assert suite.returncode == 0, suite.stdout + suite.stderr
+
+
+SABOTAGE = {
+    "a threshold that nothing reaches": (
+        {"kind": "quality_decay", "threshold": 0.02},
+        'kontinual:quality_decay:value{model="flights"} > 0.02',
+        "kontinual:quality_decay:value > 9",
+    ),
+    "a version that is not the champion": (
+        {"kind": "model_age", "threshold": 120},
+        'and on (model, version) kontinual_champion_info{model="flights"}',
+        "",
+    ),
+    "too few rows": (
+        {"kind": "prediction_drift", "threshold": 0.2},
+        ">= 500",
+        ">= 0",
+    ),
+    "a missing reference": (
+        {"kind": "feature_drift", "threshold": 0.2},
+        "kontinual_reference_feature_share",
+        "kontinual_no_such_share",
+    ),
+    "an alert that does not hold": (
+        {"kind": "low_confidence", "threshold": 0.1, "for": "7d"},
+        "for: 1w",
+        "for: 0s",
+    ),
+    "an area without what lies below": (
+        {"kind": "quality_decay", "threshold": 0.02},
+        '(increase(kontinual_outcome_negatives_below_total{model="flights"}[4w2d]))',
+        '(increase(kontinual_outcome_negatives_below_total{model="flights"}[4w2d])) * 0',
+    ),
+    "anomalies that wait for answered rows": (
+        {"kind": "input_anomalies", "threshold": 0.02},
+        ' + sum by (model, version) (increase(kontinual_anomalous_requests_total{model="flights"}'
+        "[4w2d]))",
+        "",
+    ),
+    "groups that are not compared": (
+        {"kind": "group_bias", "threshold": 0.2},
+        "- min by (model, version, slice)",
+        "- max by (model, version, slice)",
+    ),
+    "a service that is overlooked": (
+        {"kind": "service_down", "threshold": 0},
+        '1 - up{job="envoy"}',
+        '0 * up{job="envoy"}',
+    ),
+}
+
+
+@pytest.mark.parametrize("name", SABOTAGE)
+def test_the_suite_notices(loop: Loop, run: Run, tmp_path: Path, name: str) -> None:
+    """The suite itself is tested: each of these mistakes in the rules makes it fail."""
+    alert, right, wrong = SABOTAGE[name]
+    write(changed(loop, alerts=[alert]), tmp_path)
+    assert run("promtool", "test", "rules", "rules_test.yml", cwd=tmp_path).returncode == 0
+    rules = (tmp_path / "rules.yml").read_text(encoding="utf-8")
+    assert right in rules
+    (tmp_path / "rules.yml").write_text(rules.replace(right, wrong), encoding="utf-8")
+    suite = run("promtool", "test", "rules", "rules_test.yml", cwd=tmp_path)
+    assert suite.returncode != 0
+    assert "FAILED" in suite.stdout + suite.stderr
+
+
+def test_a_threshold_out_of_reach_shows_in_the_loops_own_suite(
+    loop: Loop, run: Run, tmp_path: Path
+) -> None:
+    write(changed(loop, alerts=[{"kind": "quality_decay", "threshold": 1.5}]), tmp_path)
+    suite = run("promtool", "test", "rules", "rules_test.yml", cwd=tmp_path)
+    assert suite.returncode != 0
+    assert "KontinualQualityDecay" in suite.stdout + suite.stderr
