@@ -15,7 +15,13 @@ from kontinual.model import Matrix, ModelPackage, OnnxModel
 from kontinual.serving.eventlog import NoEventLog, RequestLog
 from kontinual.serving.rows import BadRequest, RowReader
 from kontinual.serving.tally import Counting, NoTally
-from kontinual.serving.tensors import input_types, instances_of, output_types, write_v2
+from kontinual.serving.tensors import (
+    check_outputs,
+    input_types,
+    instances_of,
+    output_types,
+    write_v2,
+)
 
 __all__ = ["MAX_ROWS", "Predictor"]
 
@@ -75,12 +81,11 @@ class Predictor(kserve.Model):  # type: ignore[misc]
         """Probability of label 1 for each row of a matrix [n, F]."""
         return self._model.predict(matrix)
 
-    def answer(self, instances: object, *, size: int) -> list[float]:
-        """Check, score, count and log the rows of one request.
+    def answer(self, instances: object) -> list[float]:
+        """Check, score and count the rows of one request.
 
         Args:
             instances: whatever the request has there.
-            size: bytes of the request.
 
         Raises:
             BadRequest: a row can not be served; nothing was predicted.
@@ -94,20 +99,22 @@ class Predictor(kserve.Model):  # type: ignore[misc]
         scores = [s if 0.0 <= s <= 1.0 else _closed(s) for s in self.score(rows.matrix).tolist()]
         self.tally.anomalies(rows.notes)
         self.tally.rows(rows.matrix, scores)
-        self.log.add(rows.instances, scores, size)
         return scores
 
-    def answer_v2(
-        self, request: kserve.InferRequest, *, size: int | None = None
-    ) -> kserve.InferResponse:
-        """The same for a V2 request."""
+    def answer_v1(self, instances: object) -> list[float]:
+        """The same, and logged."""
+        scores = self.answer(instances)
+        self.log.add(orjson.dumps(instances), orjson.dumps(scores))
+        return scores
+
+    def answer_v2(self, request: kserve.InferRequest) -> kserve.InferResponse:
+        """The same for a V2 request, logged as well."""
         instances = self.refusing(instances_of, request, max_rows=self.max_rows)
+        signature = self.package.signature
+        self.refusing(check_outputs, request, label=signature.label)
+        scores = self.answer_v1(instances)
         return write_v2(
-            request,
-            self.answer(instances, size=_size_of(instances) if size is None else size),
-            label=self.package.signature.label,
-            model=self.name,
-            version=self.version,
+            request, scores, label=signature.label, model=self.name, version=self.version
         )
 
     def predict(
@@ -120,7 +127,7 @@ class Predictor(kserve.Model):  # type: ignore[misc]
         if isinstance(payload, kserve.InferRequest):
             return self.answer_v2(payload)
         instances = self.refusing(instances_of_v1, payload)
-        return {"predictions": self.answer(instances, size=_size_of(instances))}
+        return {"predictions": self.answer_v1(instances)}
 
     def refusing(self, read: Any, *args: Any, **kwargs: Any) -> Any:
         """Read something of a request; a refusal is counted."""
@@ -170,7 +177,3 @@ def _closed(score: float) -> float:
     if math.isnan(score) or not -1e-3 < score < 1.001:
         raise InferenceError(f"the model gave {score}, which is no probability")
     return min(max(score, 0.0), 1.0)
-
-
-def _size_of(instances: object) -> int:
-    return len(orjson.dumps(instances, default=str))

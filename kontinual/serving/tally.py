@@ -1,7 +1,7 @@
 """What a predictor counts, cheaply: rows wait in a buffer and are binned many at a time.
 
-Binning one row costs as much as binning a hundred, so a request only copies
-its rows; they are folded into the counters when the buffer is full or somebody
+Binning one row costs as much as binning a hundred, so a request only
+leaves its rows; they are folded into the counters when the buffer is full or somebody
 looks. All of it runs in the event loop's thread; nothing here locks.
 
 Notation: n rows, F features, B bins of one feature.
@@ -90,21 +90,14 @@ class Tally:
         self.requests = dict.fromkeys(CODES, 0)
         self.latency = [0] * (len(LATENCY_BUCKETS) + 1)
         self.latency_sum = 0.0
-        self._rows = np.empty((BUFFER_ROWS, len(reference.features)), np.float32)
-        self._scores = np.empty(BUFFER_ROWS, np.float32)
-        self._waiting = 0
+        self._matrices: list[Matrix] = []
+        self._scores: list[float] = []
 
     def rows(self, matrix: Matrix, scores: Sequence[float]) -> None:
-        start, end = self._waiting, self._waiting + len(scores)
-        if end > BUFFER_ROWS:
+        self._matrices.append(matrix)
+        self._scores += scores
+        if len(self._scores) >= BUFFER_ROWS:
             self.fold()
-            start, end = 0, len(scores)
-            if end > BUFFER_ROWS:
-                self._count(matrix, np.asarray(scores, np.float32))
-                return
-        self._rows[start:end] = matrix
-        self._scores[start:end] = scores
-        self._waiting = end
 
     def anomalies(self, notes: Sequence[Note]) -> None:
         if notes:
@@ -118,9 +111,10 @@ class Tally:
 
     def fold(self) -> None:
         """Count the rows that wait."""
-        waiting, self._waiting = self._waiting, 0
-        if waiting:
-            self._count(self._rows[:waiting], self._scores[:waiting])
+        if self._scores:
+            matrix, scores = np.concatenate(self._matrices), np.array(self._scores, np.float32)
+            self._matrices, self._scores = [], []
+            self._count(matrix, scores)
 
     def _count(self, matrix: Matrix, scores: npt.NDArray[np.float32]) -> None:
         for i, (feature, counts) in enumerate(

@@ -15,7 +15,15 @@ from kontinual.model import Signature
 from kontinual.serving.rows import BadRequest
 from kontinual.spec import CategoryFeature, IntegerFeature
 
-__all__ = ["BINARY_LENGTH", "input_types", "instances_of", "output_types", "read_v2", "write_v2"]
+__all__ = [
+    "BINARY_LENGTH",
+    "check_outputs",
+    "input_types",
+    "instances_of",
+    "output_types",
+    "read_v2",
+    "write_v2",
+]
 
 BINARY_LENGTH = "inference-header-content-length"
 
@@ -61,17 +69,21 @@ def instances_of(request: InferRequest, *, max_rows: int) -> list[dict[str, Any]
     return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
 
 
+def check_outputs(request: InferRequest, *, label: str) -> None:
+    """Are the outputs that a request asks for to be had?
+
+    Raises:
+        BadRequest: others than the label are asked for.
+    """
+    asked = [output.name for output in request.request_outputs or ()]
+    if [name for name in asked if name != label]:
+        raise BadRequest(f"the only output is `{label}`, but got {asked[:5]}")
+
+
 def write_v2(
     request: InferRequest, scores: list[float], *, label: str, model: str, version: str
 ) -> InferResponse:
-    """The answer: one FP32 tensor named after the label.
-
-    Raises:
-        BadRequest: other outputs are asked for.
-    """
-    asked = [output.name for output in request.request_outputs or ()]
-    if set(asked) - {label}:
-        raise BadRequest(f"the only output is `{label}`, but got {asked[:5]}")
+    """The answer: one FP32 tensor named after the label."""
     output = InferOutput(name=label, shape=[len(scores)], datatype="FP32")
     output.set_data_from_numpy(
         np.array(scores, np.float32), binary_data=bool(request.use_binary_outputs)

@@ -6,11 +6,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from skl2onnx import to_onnx
-from sklearn.ensemble import HistGradientBoostingClassifier
 
 from kontinual.model import Encoder, ModelPackage, Quality, Reference, Signature
 from kontinual.spec import CategoryFeature, IntegerFeature, NumberFeature
+from kontinual.training.trainers import trainer
 
 FEATURES = [
     IntegerFeature(name="hour", range=(0, 23)),
@@ -33,15 +32,16 @@ def write_package(folder: Path, *, rows: int = 400, seed: int = 0) -> ModelPacka
     }
     matrix = Encoder(FEATURES).encode(columns)
     labels = (matrix[:, 0] + rng.normal(0, 4, rows) > 12).astype(int)
-    model = HistGradientBoostingClassifier(max_iter=20, random_state=seed).fit(matrix, labels)
+    boosting = trainer("hist_gradient_boosting")
+    chosen = {**boosting.defaults, "max_iter": 20}
+    model = boosting.fit(matrix, labels, features=FEATURES, parameters=chosen, seed=seed)
     scores = model.predict_proba(matrix)[:, 1]
-    onnx = to_onnx(model, matrix[:1], options={"zipmap": False})
     quality = Quality(
         rows=rows, roc_auc=0.8, log_loss=0.5, brier=0.2, base_rate=0.5, expected_log_loss=0.45
     )
     return ModelPackage.write(
         folder,
-        onnx.SerializeToString(),
+        boosting.export(model, FEATURES),
         loop="delays",
         signature=Signature(id="key", time="at", features=FEATURES, label="late"),
         reference=Reference.of(FEATURES, matrix, scores, quality),
