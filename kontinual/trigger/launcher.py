@@ -87,12 +87,17 @@ class LocalLauncher:
 
     def outcome(self, run: Run) -> RunRecord | None:
         folder = self._log_dir / run.id
-        child = self._children.get(run.id)
-        code = child.poll() if child else None
         if _is_running(folder):
             return None
-        self._children.pop(run.id, None)
-        return self._records(run.id) or self._failed(run, folder, code)
+        return self._records(run.id) or self._failed(run, folder, self._exit_code(run.id, folder))
+
+    def _exit_code(self, run_id: str, folder: Path) -> int | None:
+        """The ended run's exit code, if it was started from here."""
+        child = self._children.pop(run_id, None)
+        # A child that came second to claim the run says nothing about the run.
+        if child is None or child.pid != (_process_or_none(folder) or {}).get("pid"):
+            return None
+        return child.wait(timeout=START_SECONDS)
 
     def _start(self, folder: Path, run: Run) -> None:
         command = [*self._command, "--run-id", run.id, "--trigger", str(run.trigger)]

@@ -1,0 +1,138 @@
+"""Whatever comes in whatever order: the promises of the trigger station hold."""
+
+import importlib.util
+import itertools
+from datetime import timedelta
+from pathlib import Path
+from types import ModuleType
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
+from kontinual.spec import Outcome, parse_loop
+from kontinual.trigger import Answer, Ledger, Policy, Resolution, Worker
+from kontinual.trigger.metrics import TriggerMetrics
+
+
+def load(path: Path) -> ModuleType:
+    spec = importlib.util.spec_from_file_location("trigger_fakes", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+fakes = load(Path(__file__).with_name("conftest.py"))
+LOOP = parse_loop(fakes.LOOP)
+KINDS = ["quality_decay", "feature_drift", "new_labels", "low_confidence", "unheard_of"]
+
+
+class TriggerMachine(RuleBasedStateMachine):
+    """Alerts, persons, time, restarts and the world's state, in any order."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.clock = fakes.FakeClock()
+        self.evidence, self.launcher = fakes.FakeEvidence(), fakes.FakeLauncher()
+        self.ledger = Ledger("sqlite://", "toy", clock=self.clock)
+        self.final: dict[int, Answer] = {}
+        self.restart()
+
+    @rule()
+    def restart(self) -> None:
+        self.worker = Worker(
+            self.ledger,
+            Policy(LOOP),
+            evidence=self.evidence,
+            launcher=self.launcher,
+            metrics=TriggerMetrics("toy"),
+            clock=self.clock,
+        )
+
+    @rule(kind=st.sampled_from(KINDS), fingerprint=st.sampled_from("abc"))
+    def alert(self, kind: str, fingerprint: str) -> None:
+        ask = fakes.make_ask(kind, fingerprint=kind + fingerprint)
+        self.ledger.receive([ask], again_after=timedelta(hours=2))
+
+    @rule(kind=st.sampled_from(KINDS), fingerprint=st.sampled_from("abc"))
+    def resolve(self, kind: str, fingerprint: str) -> None:
+        ends = self.clock()
+        gone = Resolution(fingerprint=kind + fingerprint, starts_at=fakes.START, ends_at=ends)
+        self.ledger.receive([], [gone])
+
+    @rule()
+    def person(self) -> None:
+        self.ledger.ask_by_hand("please")
+
+    @rule(minutes=st.sampled_from([1, 30, 200, 600]))
+    def time_passes(self, minutes: int) -> None:
+        self.clock.advance(minutes=minutes)
+
+    @rule(
+        unavailable=st.sampled_from([None, None, "down"]),
+        value=st.sampled_from([None, 2.0]),
+        rows=st.sampled_from([None, 10.0, 5000.0]),
+        decay=st.sampled_from([None, 0.0, 0.05]),
+    )
+    def world_changes(
+        self,
+        unavailable: str | None,
+        value: float | None,
+        rows: float | None,
+        decay: float | None,
+    ) -> None:
+        self.evidence.change(
+            unavailable=unavailable, value=value, matured_rows=rows, quality_decay=decay
+        )
+
+    @rule()
+    def world_is_ripe(self) -> None:
+        self.evidence.says = fakes.FakeEvidence().says
+
+    @rule()
+    def work(self) -> None:
+        self.worker.step()
+        assert all(t.decision is not None for t in self.ledger.triggers()), "judged or held"
+
+    @precondition(lambda self: self.launcher.started)
+    @rule(outcome=st.sampled_from(Outcome))
+    def run_ends(self, outcome: Outcome) -> None:
+        self.launcher.end(self.launcher.started[-1], at=self.clock(), outcome=outcome)
+
+    @invariant()
+    def never_two_runs_at_once(self) -> None:
+        assert len(self.ledger.runs(only_open=True)) <= 1
+        assert len(set(self.launcher.started)) == len(self.launcher.started)
+
+    @invariant()
+    def cooldown_and_budget_are_kept(self) -> None:
+        runs = self.ledger.runs()
+        for former, later in itertools.pairwise(runs):
+            assert former.ended_at is not None
+            assert later.accepted_at - former.ended_at >= timedelta(hours=2)
+        starts = [run.accepted_at for run in runs]
+        for i, start in enumerate(starts):
+            assert sum(start <= s < start + timedelta(days=1) for s in starts[i:]) <= 3
+
+    @invariant()
+    def a_final_decision_stays(self) -> None:
+        now = {
+            t.id: t.decision.answer
+            for t in self.ledger.triggers()
+            if t.decision is not None and t.decision.answer.is_final
+        }
+        assert self.final.items() <= now.items()
+        self.final = now
+        accepted = [n for n, answer in now.items() if answer is Answer.ACCEPT]
+        assert sorted(run.trigger for run in self.ledger.runs()) == accepted
+
+    def teardown(self) -> None:
+        audit = self.ledger.audit()
+        assert audit.triggers == len(self.ledger.triggers())
+        self.ledger.close()
+
+
+TestTrigger = TriggerMachine.TestCase
+TestTrigger.settings = settings(max_examples=40, stateful_step_count=40, deadline=None)

@@ -1,0 +1,170 @@
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from kontinual.spec import Loop, Outcome, RunRecord
+from kontinual.trigger import LocalLauncher, Run, claim
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+RUN = Run(id="toy-1", trigger=1, accepted_at=NOW)
+Make = Callable[..., LocalLauncher]
+
+# Says how often it was started, then waits until the file `go` is there.
+COMMAND = """
+import pathlib, sys, time
+here = pathlib.Path(sys.argv[1])
+with (here / "starts").open("a") as f: print(*sys.argv[2:], file=f)
+print("working")
+while not (here / "go").exists(): time.sleep(0.02)
+sys.exit(3)
+"""
+
+
+@pytest.fixture
+def make(loop: Loop, tmp_path: Path) -> Iterator[Make]:
+    records: dict[str, RunRecord] = {}
+    made = []
+
+    def create(*command: str) -> LocalLauncher:
+        launcher = LocalLauncher(
+            command or [sys.executable, "-c", COMMAND, str(tmp_path)],
+            tmp_path / "runs",
+            loop=loop,
+            records=records.get,
+            clock=lambda: NOW,
+        )
+        made.append(launcher)
+        return launcher
+
+    create.records = records
+    yield create
+    (tmp_path / "go").touch()
+    for launcher in made:
+        for child in launcher._children.values():
+            child.wait(timeout=10)
+
+
+def wait_until(condition: Callable[[], object], seconds: float = 10) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.02)
+
+
+def outcome_of(launcher: LocalLauncher) -> RunRecord:
+    found: list[RunRecord] = []
+    wait_until(lambda: found.extend(filter(None, [launcher.outcome(RUN)])) or found)
+    return found[0]
+
+
+def test_a_run_is_a_process_of_its_own_with_its_own_log(make: Make, tmp_path: Path) -> None:
+    process = make().launch(RUN)
+    assert os.getsid(process["pid"]) == process["pid"], "a signal to the service spares it"
+    wait_until((tmp_path / "starts").exists)
+    wait_until((tmp_path / "starts").read_text)
+    assert (tmp_path / "starts").read_text() == "--run-id toy-1 --trigger 1\n"
+    assert process["folder"] == str(tmp_path / "runs" / "toy-1")
+
+
+def test_launching_again_starts_nothing(make: Make, tmp_path: Path) -> None:
+    first = make()
+    process = first.launch(RUN)
+    assert first.launch(RUN) == process
+    assert make().launch(RUN) == process, "nor by a service that was started anew"
+    wait_until(lambda: (tmp_path / "starts").exists() and (tmp_path / "starts").read_text())
+    assert len((tmp_path / "starts").read_text().splitlines()) == 1
+
+
+def test_launchers_that_race_start_one_process(make: Make, tmp_path: Path) -> None:
+    pids = []
+    threads = [
+        threading.Thread(target=lambda: pids.append(make().launch(RUN)["pid"])) for _ in range(6)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(pids) == 6
+    assert len(set(pids)) == 1
+    wait_until(lambda: (tmp_path / "starts").exists() and (tmp_path / "starts").read_text())
+    assert len((tmp_path / "starts").read_text().splitlines()) == 1
+
+
+def test_a_run_is_adopted_by_another_service_and_its_record_is_the_outcome(
+    make: Make, tmp_path: Path
+) -> None:
+    first = make()
+    first.launch(RUN)
+    adopting = make()
+    assert adopting.outcome(RUN) is None
+    record = RunRecord(
+        id="toy-1",
+        loop="toy",
+        trigger="1",
+        outcome=Outcome.PROMOTED,
+        reason="better",
+        started_at=NOW,
+        ended_at=NOW,
+    )
+    make.records["toy-1"] = record
+    assert adopting.outcome(RUN) is None, "its process still goes on"
+    (tmp_path / "go").touch()
+    wait_until(lambda: adopting.outcome(RUN))
+    assert adopting.outcome(RUN) == record
+
+
+def test_a_run_without_a_record_has_failed_and_shows_its_last_words(
+    make: Make, tmp_path: Path
+) -> None:
+    launcher = make()
+    launcher.launch(RUN)
+    (tmp_path / "go").touch()
+    record = outcome_of(launcher)
+    assert record.outcome is Outcome.FAILED
+    last = "without a record; its last lines: working"
+    assert record.reason == f"the run ended with exit code 3 {last}"
+    # To a service that did not start it the exit code is unknown; the log is not.
+    assert outcome_of(make()).reason == f"the run ended {last}"
+
+
+def test_a_killed_run_has_failed_by_its_signal(make: Make) -> None:
+    launcher = make()
+    pid = launcher.launch(RUN)["pid"]
+    os.kill(pid, signal.SIGKILL)
+    record = outcome_of(launcher)
+    assert record.reason.startswith("the run ended with signal 9 without a record")
+
+
+def test_a_command_that_does_not_exist_is_a_failed_run_with_the_reason(make: Make) -> None:
+    launcher = make("/nowhere/pipeline")
+    launcher.launch(RUN)
+    record = outcome_of(launcher)
+    assert "exit code 127" in record.reason
+    assert "/nowhere/pipeline: it can not be started" in record.reason
+
+
+def test_a_child_that_outlives_its_run_does_not_hold_it_open(make: Make, tmp_path: Path) -> None:
+    # A forked child inherits the lock; the run is over with its own process.
+    forks = f"import os, time; os.fork() or time.sleep(2); open({str(tmp_path / 'up')!r}, 'w')"
+    launcher = make(sys.executable, "-c", forks)
+    launcher.launch(RUN)
+    wait_until((tmp_path / "up").exists)
+    started = time.monotonic()
+    wait_until(lambda: launcher.outcome(RUN))
+    assert time.monotonic() - started < 1.5
+
+
+def test_a_second_claim_of_a_finished_run_starts_nothing(tmp_path: Path) -> None:
+    def claimed() -> int:
+        command = [sys.executable, "-I", claim.__file__, str(tmp_path), "true"]
+        return subprocess.run(command, check=False).returncode
+
+    assert [claimed(), claimed()] == [0, claim.TAKEN]

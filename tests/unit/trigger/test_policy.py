@@ -1,0 +1,221 @@
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kontinual.spec import AlertKind, Loop
+from kontinual.trigger import Answer, Decision, Evidence, Policy, PolicyState, Source, Trigger
+from kontinual.trigger.policy import RULES, run_id_of
+
+NOW = datetime(2026, 1, 10, 12, tzinfo=UTC)
+GOOD = Evidence(condition="x > 1", value=2.0, quality_decay=0.05, matured_rows=5000)
+Judged = Callable[..., Decision]
+
+
+def trigger_of(alert: str | None, **more: Any) -> Trigger:
+    return Trigger(
+        id=1,
+        source=Source.ALERTMANAGER if alert else Source.MANUAL,
+        alert=alert,
+        fingerprint="aa",
+        starts_at=NOW,
+        labels={},
+        summary="",
+        received_at=NOW,
+        **more,
+    )
+
+
+@pytest.fixture
+def judged(loop: Loop) -> Judged:
+    def judge(
+        alert: str | None = "quality_decay",
+        *,
+        state: PolicyState | None = None,
+        speedup: float = 1.0,
+        resolved_at: datetime | None = None,
+        **evidence: Any,
+    ) -> Decision:
+        return Policy(loop, speedup=speedup).judge(
+            trigger_of(alert, resolved_at=resolved_at),
+            GOOD.model_copy(update=evidence),
+            state or PolicyState(),
+            NOW,
+        )
+
+    return judge
+
+
+def test_what_is_true_harmful_and_teachable_is_accepted(judged: Judged) -> None:
+    decision = judged()
+    assert decision.answer is Answer.ACCEPT
+    assert decision.reason == (
+        "quality_decay is still true at 2, and 5000 new labelled rows are in"
+    )
+    assert decision.evidence["matured_rows"] == 5000
+
+
+def test_a_person_needs_no_alert_and_no_harm(judged: Judged) -> None:
+    decision = judged(None, value=None, condition=None, quality_decay=0.0)
+    assert decision.answer is Answer.ACCEPT
+    assert decision.reason == "asked for by a person, and 5000 new labelled rows are in"
+
+
+@pytest.mark.parametrize(
+    ("alert", "reason"),
+    [
+        ("low_confidence", "low_confidence only notifies"),
+        ("group_bias", "the declaration of toy watches no 'group_bias'"),
+        ("DiskFull", "the declaration of toy watches no 'DiskFull'"),
+    ],
+)
+def test_what_asks_for_no_run_starts_none(judged: Judged, alert: str, reason: str) -> None:
+    decision = judged(alert)
+    assert (decision.answer, decision.rule) == (Answer.SUPPRESS, "known_action")
+    assert decision.reason.startswith(reason)
+
+
+def test_an_alert_that_resolved_while_it_waited_is_suppressed(judged: Judged) -> None:
+    decision = judged(resolved_at=NOW, unavailable="down")
+    assert (decision.answer, decision.rule) == (Answer.SUPPRESS, "resolved")
+
+
+@pytest.mark.parametrize("alert", ["quality_decay", None])
+def test_without_prometheus_nothing_starts_and_nothing_is_forgotten(
+    judged: Judged, alert: str | None
+) -> None:
+    decision = judged(alert, unavailable="no route")
+    assert (decision.answer, decision.rule) == (Answer.HOLD, "metrics_available")
+    assert decision.reason == "Prometheus could not be asked again: no route"
+
+
+def test_what_is_no_longer_true_is_suppressed(judged: Judged) -> None:
+    decision = judged(value=None)
+    assert (decision.answer, decision.reason) == (Answer.SUPPRESS, "no longer true: x > 1")
+
+
+@pytest.mark.parametrize(
+    ("decay", "rise", "answer"),
+    [
+        (0.011, None, Answer.ACCEPT),  # more than half the threshold of quality_decay
+        (0.010, None, Answer.SUPPRESS),
+        (0.0, 9.0, Answer.SUPPRESS),  # labels are in, and they speak first
+        (None, 0.021, Answer.ACCEPT),
+        (None, 0.020, Answer.SUPPRESS),
+        (None, None, Answer.HOLD),  # nobody can say
+    ],
+)
+def test_moving_input_counts_only_where_the_model_is_hurt(
+    judged: Judged, decay: float | None, rise: float | None, answer: Answer
+) -> None:
+    decision = judged("feature_drift", quality_decay=decay, expected_log_loss_rise=rise)
+    assert decision.answer is answer
+    assert decision.rule == ("accepted" if answer is Answer.ACCEPT else "model_hurt")
+
+
+def test_a_suppressed_drift_says_why_with_figures(judged: Judged) -> None:
+    assert judged("feature_drift", quality_decay=0.001).reason == (
+        "the input moved but the model is not hurt: ROC AUC fell by 0.0010, the limit is 0.0100"
+    )
+
+
+def test_harm_itself_and_new_labels_need_no_other_harm(judged: Judged) -> None:
+    assert judged("quality_decay", quality_decay=None).answer is Answer.ACCEPT
+    assert judged("new_labels", quality_decay=0.0).answer is Answer.ACCEPT
+
+
+@pytest.mark.parametrize("rows", [None, 0, 999])
+def test_without_new_labels_a_retraining_would_learn_nothing(
+    judged: Judged, rows: float | None
+) -> None:
+    decision = judged(matured_rows=rows)
+    assert (decision.answer, decision.rule) == (Answer.HOLD, "enough_labels")
+    assert decision.reason.startswith("1000 new labelled rows are needed, ")
+
+
+def test_one_run_at_a_time(judged: Judged) -> None:
+    decision = judged(state=PolicyState(run_in_progress="toy-9"))
+    assert (decision.answer, decision.reason) == (Answer.HOLD, "run toy-9 is in progress")
+
+
+@pytest.mark.parametrize("speedup", [1.0, 1000.0])
+def test_the_cooldown_lasts_to_the_moment_it_names(judged: Judged, speedup: float) -> None:
+    length = timedelta(hours=2) / speedup
+    early = PolicyState(last_run="toy-9", last_run_ended=NOW - length + timedelta(milliseconds=1))
+    decision = judged(state=early, speedup=speedup)
+    assert (decision.answer, decision.rule) == (Answer.HOLD, "cooldown")
+    assert decision.hold_until == NOW + timedelta(milliseconds=1)
+    over = PolicyState(last_run="toy-9", last_run_ended=NOW - length)
+    assert judged(state=over, speedup=speedup).answer is Answer.ACCEPT
+
+
+@pytest.mark.parametrize("speedup", [1.0, 1000.0])
+def test_the_budget_is_free_again_a_day_after_the_oldest_start(
+    judged: Judged, speedup: float
+) -> None:
+    day = timedelta(days=1) / speedup
+    starts = [NOW - day * share for share in (1.2, 0.9, 0.5, 0.1)]
+    decision = judged(state=PolicyState(started=starts), speedup=speedup)
+    assert (decision.answer, decision.rule) == (Answer.HOLD, "daily_budget")
+    assert decision.hold_until == starts[1] + day
+    assert judged(state=PolicyState(started=starts[:3]), speedup=speedup).answer is Answer.ACCEPT
+
+
+NAMES = [rule.__name__ for rule in RULES]
+SAYS_NO: dict[str, dict[str, Any]] = {
+    "resolved": {"resolved_at": NOW},
+    "metrics_available": {"unavailable": "down"},
+    "still_true": {"value": None},
+    "model_hurt": {"quality_decay": 0.0},
+    "enough_labels": {"matured_rows": 0},
+    "run_in_progress": {"run_in_progress": "toy-9"},
+    "cooldown": {"last_run": "toy-8", "last_run_ended": NOW},
+    "daily_budget": {"started": [NOW] * 3},
+}
+
+
+@given(against=st.sets(st.sampled_from(sorted(SAYS_NO))))
+def test_of_all_that_speaks_against_a_run_the_first_rule_is_named(
+    loop: Loop, against: set[str]
+) -> None:
+    told = {k: v for name in against for k, v in SAYS_NO[name].items()}
+    evidence = GOOD.model_copy(
+        update={k: v for k, v in told.items() if k in GOOD.model_fields_set | {"unavailable"}}
+    )
+    state = PolicyState(**{k: v for k, v in told.items() if k in PolicyState.model_fields})
+    trigger = trigger_of("feature_drift", resolved_at=told.get("resolved_at"))
+    decision = Policy(loop).judge(trigger, evidence, state, NOW)
+    assert decision.rule == next((n for n in NAMES if n in against), "accepted")
+    assert decision.reason
+
+
+@given(
+    alert=st.sampled_from([*AlertKind, "other", None]),
+    value=st.none() | st.floats(0, 1),
+    decay=st.none() | st.floats(-1, 1),
+    rows=st.none() | st.floats(0, 1e6),
+    running=st.sampled_from([None, "toy-9"]),
+)
+def test_no_run_is_ever_accepted_beside_another_or_without_rows(
+    loop: Loop,
+    alert: str | None,
+    value: float | None,
+    decay: float | None,
+    rows: float | None,
+    running: str | None,
+) -> None:
+    evidence = Evidence(condition="c", value=value, quality_decay=decay, matured_rows=rows)
+    state = PolicyState(run_in_progress=running)
+    decision = Policy(loop).judge(trigger_of(alert), evidence, state, NOW)
+    if decision.answer is Answer.ACCEPT:
+        assert running is None
+        assert rows is not None
+        assert rows >= loop.trigger.min_new_labels
+        assert alert in {None, "quality_decay", "feature_drift", "new_labels"}
+
+
+def test_a_run_id_names_loop_moment_and_trigger(loop: Loop) -> None:
+    assert run_id_of(loop, 7, NOW) == "toy-20260110t120000-7"
