@@ -62,6 +62,7 @@ EXTRAS = {
         "fastapi>=0.115",
         "prometheus-api-client>=0.7,<0.8",
         "prometheus-client>=0.21",
+        "psutil>=5.9",
         "sqlalchemy>=2.0.30,<3",
         "uvicorn>=0.30",
     ],

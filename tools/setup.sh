@@ -99,8 +99,10 @@ get_uv() {
 
 # Exactly what the lock files say, by uv, or by pip where uv can not.
 install() { # FOLDER LOCKFILE...
-    local folder=$1 began=$SECONDS lock pip_arguments=()
+    local folder=$1 began=$SECONDS lock pip_arguments=() count
     shift
+    count=$(cat "$@" | grep -c '^[a-z].*==')
+    say "$folder: installing $count packages (minutes, when they have to be downloaded)"
     if ! .venv/bin/uv pip sync --quiet --python "$folder/bin/python" --require-hashes "$@"; then
         say "uv could not install $folder; pip takes over, which is slower"
         for lock in "$@"; do pip_arguments+=(-r "$lock"); done
@@ -109,7 +111,7 @@ install() { # FOLDER LOCKFILE...
     fi
     .venv/bin/uv pip install --quiet --python "$folder/bin/python" --no-deps --no-build-isolation -e . \
         || fail "kontinual itself could not be installed into $folder; the reason stands above"
-    say "$folder: $(cat "$@" | grep -c '^[a-z].*==') packages in $(seconds "$began")"
+    say "$folder: $count packages in $(seconds "$began")"
 }
 
 setup_main() {

@@ -66,15 +66,15 @@ def logs(
 
 
 def _print(lines: list[ServiceStatus]) -> None:
-    table = Table("service", "state", "pid", "up for", "url", "log", box=None)
+    table = Table("service", "state", "pid", "up for", "url", box=None)
     for line in lines:
-        colour = _COLOURS[line.state]
         table.add_row(
             line.name,
-            f"[{colour}]{line.state}[/]",
+            f"[{_COLOURS[line.state]}]{line.state}[/]",
             str(line.pid or ""),
             f"{line.uptime_seconds:.0f} s" if line.pid else "",
             line.url,
-            str(line.log),
         )
-    Console().print(table)
+    console = Console()
+    console.print(table)
+    console.print(f"logs: kontinual logs LOOP SERVICE, or {lines[0].log.parent}", soft_wrap=True)
