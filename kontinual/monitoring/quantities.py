@@ -224,7 +224,7 @@ def _group_bias(t: _Terms) -> list[RecordingRule]:
 def _model_age(t: _Terms) -> list[RecordingRule]:
     """In days of the loop; an unused model grows old too, so no rows are asked for."""
     created = t.reference("kontinual_model_created_seconds")
-    return [t.of_champion(f"(time() - {created}) / 86400 * {t.timing.speedup!r}")]
+    return [t.of_champion(f"(time() - {created}) / 86400 * {float(t.timing.speedup)!r}")]
 
 
 def _new_labels(t: _Terms) -> list[RecordingRule]:

@@ -1,5 +1,7 @@
 """The rendered files before the real checkers: promtool and amtool."""
 
+import json
+import re
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -15,6 +17,7 @@ from kontinual.monitoring import (
 )
 from kontinual.spec import AlertKind, Loop
 
+ROOT = Path(__file__).parents[3]
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
 
@@ -159,3 +162,15 @@ def test_a_threshold_out_of_reach_shows_in_the_loops_own_suite(
     suite = run("promtool", "test", "rules", "rules_test.yml", cwd=tmp_path)
     assert suite.returncode != 0
     assert "KontinualQualityDecay" in suite.stdout + suite.stderr
+
+
+def test_every_query_of_the_runbook_is_promql(run: Run, tmp_path: Path) -> None:
+    text = (ROOT / "docs" / "runbook.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"```promql\n(.*?)```", text, flags=re.DOTALL)
+    queries = [line.partition(" # ")[0].strip() for b in blocks for line in b.splitlines()]
+    rules = [{"record": f"query:{n}", "expr": query} for n, query in enumerate(queries)]
+    assert len(rules) > 20
+    tree = {"groups": [{"name": "runbook", "rules": rules}]}
+    (tmp_path / "runbook.yml").write_text(json.dumps(tree), encoding="utf-8")
+    check = run("promtool", "check", "rules", "runbook.yml", cwd=tmp_path)
+    assert check.returncode == 0, check.stderr
