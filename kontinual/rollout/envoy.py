@@ -60,8 +60,11 @@ class EnvoyGateway:
         self._admin = admin.rstrip("/")
         self._predictors = predictors
         self._host = host
-        # An environment's proxy knows nothing of this machine's admin page.
-        self._client = client or httpx.Client(timeout=5, trust_env=False)
+        # An environment's proxy knows nothing of this machine's admin page; and without
+        # connections that are kept there is nothing to close.
+        self._client = client or httpx.Client(
+            timeout=5, trust_env=False, limits=httpx.Limits(max_keepalive_connections=0)
+        )
         self._sleep = sleep
 
     @classmethod
@@ -149,14 +152,14 @@ class EnvoyGateway:
 
     def _put(self, name: str, text: str, *, stat: str, update: str) -> None:
         """Move a file into place and wait until Envoy says that it took exactly this one."""
-        rejected = self._stats(stat).get(f"{stat}.update_rejected", 0)
+        refused = _refusals(self._stats(stat), stat)
         write_moved(self._folder / name, text)
         stats: dict[str, Any] = {}
         for _ in range(round(IN_FORCE_SECONDS / POLL_SECONDS)):
             stats = self._stats(stat)
             if stats.get(f"{stat}.version_text") == update:
                 return
-            if stats.get(f"{stat}.update_rejected", 0) > rejected:
+            if _refusals(stats, stat) > refused:
                 raise GatewayError(f"{self._folder / name}: Envoy refused it; its log says why")
             self._sleep(POLL_SECONDS)
         raise GatewayError(
@@ -195,6 +198,11 @@ class EnvoyGateway:
                 f"{self._admin}{path}: Envoy can not be asked: {exc}; is the stack up?"
             ) from exc
         return found
+
+
+def _refusals(stats: Mapping[str, Any], stat: str) -> int:
+    """Files that Envoy could not read, and those it could but would not have."""
+    return sum(int(stats.get(f"{stat}.update_{how}", 0)) for how in ("failure", "rejected"))
 
 
 def _new_update() -> str:

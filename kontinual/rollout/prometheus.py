@@ -41,7 +41,10 @@ class PrometheusMetrics:
         self._url = url
         self._model = model
         self._client = client or PrometheusConnect(
-            url=url, retry=Retry(total=0), timeout=QUERY_TIMEOUT_SECONDS
+            url=url,
+            headers={"Connection": "close"},  # nothing is kept open that someone has to close
+            retry=Retry(total=0),
+            timeout=QUERY_TIMEOUT_SECONDS,
         )
 
     def read(self, versions: Sequence[str]) -> Mapping[str, Counts]:

@@ -11,7 +11,7 @@ from rollout_world import Behaviour, World
 
 from kontinual.errors import KontinualError
 from kontinual.rollout import abort, resume, rollout
-from kontinual.spec import Loop, load_loop
+from kontinual.spec import Loop, Outcome, load_loop
 
 EXAMPLE = Path(__file__).parents[3] / "examples" / "flights" / "loop.yaml"
 HARMFUL = [Behaviour(errors=0.5), Behaviour(score=0.8), Behaviour(seconds=0.6)]
@@ -121,6 +121,13 @@ class Rollouts(RuleBasedStateMachine):
         assert champion in self.world.gateway.deployed()
         assert sum(self.world.gateway.weights().values()) == 100
         assert set(self.world.gateway.weights()) <= self.world.gateway.deployed()
+
+    @invariant()
+    def what_is_reported_is_what_is(self) -> None:
+        state = self.world.store.load()
+        if state is not None and state.phase.ended:
+            promoted = self.world.registry.champion() == state.challenger
+            assert (state.outcome is Outcome.PROMOTED) == promoted
 
     @invariant()
     def nothing_harmful_was_ever_promoted(self) -> None:

@@ -255,9 +255,55 @@ def test_ctrl_c_rolls_back_before_the_process_ends(world: World) -> None:
 
 def test_labels_of_before_the_canary_do_not_judge_it(world: World) -> None:
     """The stable version's late labels tell of other days until the canary's arrive."""
-    world.traffic.versions["1"] = Behaviour(log_loss=0.1)
-    world.traffic.versions["2"] = Behaviour(log_loss=None)
-    assert run(world).outcome is Outcome.PROMOTED
+    easy_days, sleep = world.now.replace(second=8), world.sleep
+
+    def days_pass(seconds: float) -> None:
+        sleep(seconds)
+        easy = world.now < easy_days
+        world.traffic.versions["1"].log_loss = 0.1 if easy else 0.5
+        world.traffic.versions["2"].log_loss = None if easy else 0.5
+
+    world.sleep = days_pass  # type: ignore[method-assign]
+    result = run(world)
+    assert result.outcome is Outcome.PROMOTED
+    assert "log loss 0.500" in result.steps[0].reason
+
+
+def test_an_unfinished_challenger_is_not_promoted_by_the_way(world: World) -> None:
+    """A process died while version 2 was observed; version 3 is what is wanted now."""
+    read = world.traffic.read
+
+    def die(versions: list[str]) -> object:
+        if world.gateway.weights().get("2") == 50:
+            world.traffic.read = read  # type: ignore[method-assign]
+            raise SystemExit
+        return read(versions)
+
+    world.traffic.read = die  # type: ignore[method-assign,assignment]
+    with pytest.raises(SystemExit):
+        run(world, "2")
+    assert world.gateway.weights() == {"1": 50, "2": 50}
+    assert run(world, "3").outcome is Outcome.PROMOTED
+    assert world.registry.swaps == ["3"]
+    world.assert_one_champion()
+
+
+def test_an_abort_after_the_promotion_finishes_it_and_says_so(world: World) -> None:
+    swap = world.registry.set_champion
+
+    def swap_and_die(version: str, *, expected: str | None) -> None:
+        swap(version, expected=expected)
+        raise SystemExit
+
+    world.registry.set_champion = swap_and_die  # type: ignore[method-assign]
+    with pytest.raises(SystemExit):
+        run(world)
+    result = abort(world.loop, **world.parts_of_abort, who="Ada")
+    assert result is not None
+    assert result.outcome is Outcome.PROMOTED
+    assert "(then aborted by Ada, too late to undo)" in result.reason
+    assert world.registry.champion() == "2"
+    world.assert_one_champion()
 
 
 def test_a_damaged_state_is_named_and_not_overwritten(world: World) -> None:
