@@ -26,7 +26,9 @@ class BadRequest(InvalidInput):  # type: ignore[misc]
     def __init__(self, reason: str, *, notes: Iterable[Note] = (), status: int = 400) -> None:
         super().__init__(reason)
         self.status = status
-        self.notes = list(notes) or [Note(OTHER, "ill_typed")]
+        # Too much of what may be sound (413) is no anomaly; anything else unreadable is one.
+        unreadable = [] if status == 413 else [Note(OTHER, "ill_typed")]
+        self.notes = list(notes) or unreadable
 
 
 class Rows(NamedTuple):
