@@ -29,14 +29,15 @@ def trigger(
     from kontinual.trigger.client import TriggerClient
 
     declared, settings = load_loop(loop), Settings()
-    client = TriggerClient(settings.trigger, token=settings.token.get_secret_value())
-    served = client.status()["loop"]
-    if served != declared.name:
-        raise ServiceError(
-            f"the trigger service at {settings.trigger} serves the loop {served!r}, "
-            f"not {declared.name!r}: set KONTINUAL_TRIGGER to the right one"
-        )
-    told = client.ask(reason, wait_seconds=wait)
+    token = settings.token.get_secret_value()
+    with TriggerClient(settings.trigger, token=token) as client:
+        served = client.status()["loop"]
+        if served != declared.name:
+            raise ServiceError(
+                f"the trigger service at {settings.trigger} serves the loop {served!r}, "
+                f"not {declared.name!r}: set KONTINUAL_TRIGGER to the right one"
+            )
+        told = client.ask(reason, wait_seconds=wait)
     print(f"trigger {told['id']}: {told['decision']} ({told['rule']}): {told['reason']}")
     if told["run"]:
         print(f"run {told['run']}")

@@ -55,6 +55,10 @@ Trigger:
 | kontinual_triggers_total | counter | model, source, decision | decisions taken |
 | kontinual_runs_total | counter | model, outcome | runs ended |
 | kontinual_run_in_progress | gauge | model | 1 while a run goes on |
+| kontinual_triggers_held | gauge | model | triggers that wait for a final decision |
+| kontinual_trigger_undecided_seconds | gauge | model | age of the oldest trigger not yet examined |
+| kontinual_webhook_alerts_total | counter | model, result (recorded, duplicate, resolved, other_model) | alerts delivered |
+| kontinual_trigger_errors_total | counter | model, kind (ledger, champion, other) | failures, each tried again |
 """
 
 __all__ = ["LOW_CONFIDENCE", "SCORE_BINS"]

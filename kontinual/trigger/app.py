@@ -93,7 +93,14 @@ def build_app(service: TriggerService, *, token: str | None) -> FastAPI:
         token: bearer token that writing asks for; None lets everybody write.
     """
     app = FastAPI(title="Kontinual trigger", openapi_url=None)
-    app.add_exception_handler(LedgerError, _ledger_failed)
+
+    @app.exception_handler(LedgerError)
+    def ledger_failed(_request: Request, error: LedgerError) -> Response:
+        """503: Alertmanager keeps the alert and delivers it again."""
+        service.metrics.count_error(error)
+        log.error("a request could not be recorded or answered: %s", error)
+        return JSONResponse({"detail": str(error)}, status_code=503)
+
     _add_writing(app, service, token)
     _add_reading(app, service)
     return app
@@ -171,9 +178,3 @@ def _parse(model: type[Body], body: bytes) -> Body:
         return model.model_validate_json(body)
     except ValidationError as exc:
         raise HTTPException(422, {"problems": problems(exc)}) from exc
-
-
-def _ledger_failed(_request: Request, error: Exception) -> Response:
-    """503: Alertmanager keeps the alert and delivers it again."""
-    log.error("a request could not be recorded or answered: %s", error)
-    return JSONResponse({"detail": str(error)}, status_code=503)

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Self
 
 import httpx
 
@@ -15,7 +15,7 @@ POLL_SECONDS = 0.25
 
 
 class TriggerClient:
-    """A client of one trigger service."""
+    """A client of one trigger service; a context manager that closes its connections."""
 
     def __init__(
         self,
@@ -31,6 +31,12 @@ class TriggerClient:
             base_url=url, headers=headers, timeout=TIMEOUT_SECONDS, transport=transport
         )
         self._sleep = sleep
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._http.close()
 
     def ask(self, reason: str, *, wait_seconds: float = 30.0) -> dict[str, Any]:
         """Ask for a run; the trigger with its first decision.

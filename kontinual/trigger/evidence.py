@@ -56,17 +56,21 @@ class PrometheusSource:
         retry = Retry(total=RETRIES, backoff_factor=0.1, status_forcelist=[502, 503, 504])
         self._client = PrometheusConnect(url=url, retry=retry, timeout=timeout_seconds)
 
+    def close(self) -> None:
+        """Close the connections."""
+        self._client._session.close()
+
     def vector(self, query: str) -> list[Sample]:
         try:
             answer = self._client.custom_query(query)
             return [Sample(item["metric"], float(item["value"][1])) for item in answer]
+        except (KeyError, TypeError, ValueError, IndexError) as exc:
+            raise MetricsUnavailable(f"{self.url} answers {query!r} with no vector") from exc
         except OSError as exc:  # what requests raises
             how = type(exc).__name__
             raise MetricsUnavailable(f"{self.url} can not be reached ({how})") from exc
         except PrometheusApiClientException as exc:
             raise MetricsUnavailable(f"{self.url} refuses {query!r}: {exc}"[:500]) from exc
-        except (KeyError, TypeError, ValueError, IndexError) as exc:
-            raise MetricsUnavailable(f"{self.url} answers {query!r} with no vector") from exc
 
 
 class PrometheusEvidence:

@@ -55,6 +55,7 @@ class Worker:
         self._pass_seconds = pass_seconds
         self._held_since: datetime | None = None
         self._beat = clock()
+        self._outage: str | None = None
         self._wake = threading.Event()
         self._stopping = threading.Event()
 
@@ -89,6 +90,7 @@ class Worker:
 
     def step(self) -> None:
         """One pass over all that is open."""
+        self._outage = None
         ended = [run.id for run in self._ledger.runs(only_open=True) if self._advance(run)]
         for trigger in self._due(at_once=bool(ended)):
             self._judge(trigger)
@@ -114,9 +116,19 @@ class Worker:
         self._beat = self._clock()
         if not self._ledger.trigger(trigger.id).is_open:
             return  # joined to one that was accepted in this very pass
-        judge = PolicyJudge(self._policy, self._evidence.gather(trigger))
+        judge = PolicyJudge(self._policy, self._gather(trigger))
         for changed in self._ledger.decide(trigger.id, judge):
             self._tell(changed)
+
+    def _gather(self, trigger: Trigger) -> Evidence:
+        """The evidence, if any is needed; an outage is waited for once in a pass, not for each."""
+        if trigger.resolved_at is not None or not self._policy.asks_for_run(trigger):
+            return Evidence()
+        if self._outage is None:
+            evidence = self._evidence.gather(trigger)
+            self._outage = evidence.unavailable
+            return evidence
+        return Evidence(unavailable=self._outage)
 
     def _tell(self, trigger: Trigger) -> None:
         """Log and count a new decision."""

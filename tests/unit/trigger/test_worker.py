@@ -152,3 +152,20 @@ def test_a_worker_that_hangs_is_seen(worker: Worker, clock) -> None:
 
 def text_of(metrics: TriggerMetrics) -> str:
     return metrics.render().decode()
+
+
+def test_an_outage_of_prometheus_is_waited_for_once_in_a_pass(
+    worker: Worker, ledger: Ledger, evidence, monkeypatch: pytest.MonkeyPatch, ask: MakeAsk
+) -> None:
+    asked: list[int] = []
+
+    def gather(trigger: Trigger) -> Evidence:
+        asked.append(trigger.id)
+        return Evidence(unavailable="no route")
+
+    monkeypatch.setattr(evidence, "gather", gather)
+    ledger.receive([ask("low_confidence"), *(ask(fingerprint=f) for f in "abc")])
+    worker.step()
+    assert asked == [2], "who only notifies needs no evidence"
+    rules = [t.decision.rule for t in ledger.triggers() if t.decision]
+    assert rules == ["known_action", *["metrics_available"] * 3]
