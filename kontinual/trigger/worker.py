@@ -10,11 +10,7 @@ from datetime import datetime, timedelta
 
 from kontinual.errors import KontinualError, LedgerError
 from kontinual.spec import RunRecord
-from kontinual.trigger.contracts import (
-    Run,
-    RunState,
-    Trigger,
-)
+from kontinual.trigger.contracts import Evidence, Run, RunState, Trigger
 from kontinual.trigger.evidence import EvidenceSource
 from kontinual.trigger.launcher import Launcher
 from kontinual.trigger.ledger import Clock, Ledger, utc_now

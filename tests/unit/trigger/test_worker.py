@@ -5,7 +5,7 @@ import pytest
 
 from kontinual.errors import LakeError, LedgerError, ServiceError
 from kontinual.spec import Loop, Outcome
-from kontinual.trigger import Ask, Ledger, Policy, Resolution, Run, Worker
+from kontinual.trigger import Ask, Evidence, Ledger, Policy, Resolution, Run, Trigger, Worker
 from kontinual.trigger.metrics import TriggerMetrics
 
 MakeAsk = Callable[..., Ask]
