@@ -1,12 +1,13 @@
 """Finding and ending the processes of a stack, also those that nobody keeps any more."""
 
 import os
-from collections.abc import Callable, Collection, Iterable
+import time
+from collections.abc import Collection, Iterable
 from pathlib import Path
 
 import psutil
 
-__all__ = ["MARK", "end", "marked"]
+__all__ = ["MARK", "end", "is_alive", "marked", "wait_gone"]
 
 # In the environment of everything that a stack starts, so that no process is
 # lost from sight: not a run that detached itself, not the orphan of a killed
@@ -29,14 +30,31 @@ def end(processes: Iterable[psutil.Process], *, seconds: float) -> None:
     """
     every = list(processes)
     pids = {p.pid for p in every}
-    _terminate(p for p in every if _parent(p) not in pids)
-    _, rest = psutil.wait_procs(every, timeout=seconds)
-    if rest:
-        _terminate(rest)
-        _, rest = psutil.wait_procs(rest, timeout=seconds / 2)
-    for process in rest:
-        _quietly(process.kill)
-    psutil.wait_procs(rest, timeout=5)
+    _signal(p for p in every if _parent(p) not in pids)
+    if not wait_gone(every, seconds=seconds):
+        _signal(every)
+        wait_gone(every, seconds=seconds / 2)
+    _signal((p for p in every if is_alive(p)), kill=True)
+    wait_gone(every, seconds=5)
+
+
+def is_alive(process: psutil.Process) -> bool:
+    """Does it still run? A zombie, whose parent is slow to take notice, does not."""
+    try:
+        return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False
+
+
+def wait_gone(processes: Iterable[psutil.Process], *, seconds: float) -> bool:
+    """Wait until none of these runs any more; say whether that came about in time."""
+    left = list(processes)
+    deadline = time.monotonic() + seconds
+    while left := [p for p in left if is_alive(p)]:
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.05)
+    return True
 
 
 def _mark(process: psutil.Process) -> str | None:
@@ -57,13 +75,9 @@ def _parent(process: psutil.Process) -> int | None:
     return parent
 
 
-def _terminate(processes: Iterable[psutil.Process]) -> None:
+def _signal(processes: Iterable[psutil.Process], *, kill: bool = False) -> None:
     for process in processes:
-        _quietly(process.terminate)
-
-
-def _quietly(signal: Callable[[], None]) -> None:
-    try:
-        signal()
-    except psutil.NoSuchProcess:
-        return
+        try:
+            process.kill() if kill else process.terminate()
+        except psutil.NoSuchProcess:
+            continue

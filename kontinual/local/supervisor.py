@@ -22,7 +22,7 @@ from pydantic import BaseModel
 from supervisor.xmlrpc import SupervisorTransport
 
 from kontinual.errors import ServiceError
-from kontinual.local.processes import MARK, end, marked
+from kontinual.local.processes import MARK, end, marked, wait_gone
 from kontinual.local.programs import Program, render_program, render_supervisord, write_private
 from kontinual.local.readiness import last_lines
 
@@ -290,12 +290,5 @@ def _state(info: dict[str, Any]) -> ProcessState:
 
 def _wait(process: psutil.Process) -> None:
     """Wait for the end of a process that is perhaps no child; end it if it takes too long."""
-    deadline = time.monotonic() + STOP_SECONDS
-    while time.monotonic() < deadline:
-        try:
-            if process.status() == psutil.STATUS_ZOMBIE:
-                return
-        except psutil.NoSuchProcess:
-            return
-        time.sleep(0.05)
-    end([process], seconds=STRAY_SECONDS)
+    if not wait_gone([process], seconds=STOP_SECONDS):
+        end([process], seconds=STRAY_SECONDS)
