@@ -6,7 +6,7 @@ from datetime import datetime
 from html import escape
 
 from kontinual.local.demo.plots import draw_drift, draw_quality, draw_weights
-from kontinual.local.demo.report import DemoReport, DemoSeries, RunReport, Scores
+from kontinual.local.demo.report import DemoReport, Overall, RunReport, Score, Series
 from kontinual.spec import Outcome
 
 __all__ = ["page"]
@@ -26,9 +26,11 @@ h1 { font-size: 1.6rem; margin: 0 0 .5rem; } h2 { font-size: 1.2rem; margin: 2.2
   margin: 1rem 0; padding: 0; }
 .figures div { background: var(--panel); padding: .6rem .8rem; }
 .figures dt { color: var(--soft); font-size: .9rem; } .figures dd { margin: 0; font-size: 1.3rem; }
-figure { margin: 1rem 0; } figure svg { display: block; width: 100%; height: auto; }
+figure { margin: 1rem 0; } figure svg { display: block; width: 100%; height: auto;
+  min-width: 34rem; }
 figcaption { color: var(--soft); font-size: .9rem; }
-.wide { overflow-x: auto; } table { border-collapse: collapse; width: 100%; font-size: .92rem; }
+.wide { overflow-x: auto; }
+table { border-collapse: collapse; width: 100%; min-width: 50rem; font-size: .92rem; }
 th, td { text-align: left; vertical-align: top; padding: .45rem .6rem;
   border-bottom: 1px solid var(--line); }
 thead th { color: var(--soft); font-weight: 600; }
@@ -45,7 +47,7 @@ _OUTCOMES = {
 }
 
 
-def page(report: DemoReport, series: DemoSeries) -> str:
+def page(report: DemoReport, series: Series) -> str:
     """The whole page."""
     title = f"A loop that closes: {report.loop}"
     return f"""<!doctype html>
@@ -68,7 +70,7 @@ def page(report: DemoReport, series: DemoSeries) -> str:
 
 def _lead(report: DemoReport) -> str:
     promoted = sum(r.outcome is Outcome.PROMOTED for r in report.runs)
-    gain = report.overall.gain
+    gain = _difference(report.overall)
     if gain is None:
         compared = "too few labels came back to compare it with a frozen copy of the first model"
     else:
@@ -100,7 +102,7 @@ def _figures(report: DemoReport) -> str:
     return f'<dl class="figures">{items}</dl>'
 
 
-def _plots(report: DemoReport, series: DemoSeries) -> str:
+def _plots(report: DemoReport, series: Series) -> str:
     drawn = ""
     if len(series.quality) > 1:
         drawn += _figure(
@@ -109,36 +111,32 @@ def _plots(report: DemoReport, series: DemoSeries) -> str:
             "Both models on the same rows, by the time of the events. A dotted line is a new "
             "champion taking over.",
         )
-    moments = _moments(report, series)
+    moments = [_moment(p.time) for p in [*series.weights, *series.drift]]
+    moments += [_moment(t.received_at) for t in report.triggers]
     if not moments:
         return drawn
     start, end = min(moments), max(moments)
     if series.weights:
         drawn += _figure(
-            "Traffic by version",
-            draw_weights(series.weights, start=start, end=end),
-            "A challenger takes over in steps, or goes back to nothing.",
+            "Traffic of the challengers",
+            draw_weights(series.weights, report.runs, start=start, end=end),
+            "A challenger takes over in steps, or goes back to nothing; the champion has the rest.",
         )
-    if series.drift or series.firings:
+    if series.drift:
         drawn += _figure(
             "Drift by feature, and alerts",
-            draw_drift(series.drift, series.firings, start=start, end=end),
+            draw_drift(series.drift, report.triggers, start=start, end=end),
             "Divergence (PSI, corrected for few rows) of what the champion was asked from what it "
-            "learned from; a new champion learned from newer rows. Below, when each alert fired.",
+            "learned from; a new champion learned from newer rows. Below, when each alert reached "
+            "the trigger: a full mark was accepted, an empty one was not.",
         )
     return drawn
 
 
-def _moments(report: DemoReport, series: DemoSeries) -> list[datetime]:
-    """All moments of the wall clock at which anything was seen."""
-    seen = [p.at for p in series.weights] + [p.at for p in series.drift]
-    seen += [t for f in series.firings for t in (f.started_at, f.ended_at)]
-    return seen + [t.received_at for t in report.triggers]
-
-
 def _figure(title: str, svg: str, caption: str) -> str:
     return (
-        f"<h2>{escape(title)}</h2><figure>{svg}<figcaption>{escape(caption)}</figcaption></figure>"
+        f'<h2>{escape(title)}</h2><figure><div class="wide" tabindex="0">{svg}</div>'
+        f"<figcaption>{escape(caption)}</figcaption></figure>"
     )
 
 
@@ -180,7 +178,7 @@ def _triggers(report: DemoReport) -> str:
     rows = [
         [
             escape(str(t.id)),
-            f"{t.received_at:%H:%M:%S}",
+            f"{_moment(t.received_at):%H:%M:%S}",
             escape(t.alert or t.source),
             f'<span class="{"good" if t.decision == "accept" else "soft"}">{t.decision}</span>',
             escape(t.reason),
@@ -238,7 +236,18 @@ def _table(
     )
 
 
-def _gain(champion: Scores, frozen: Scores) -> str:
+def _difference(overall: Overall) -> float | None:
+    """By how much the champion's ROC AUC is above the frozen model's."""
+    if overall.champion.auc is None or overall.frozen.auc is None:
+        return None
+    return overall.champion.auc - overall.frozen.auc
+
+
+def _moment(text: str) -> datetime:
+    return datetime.fromisoformat(text)
+
+
+def _gain(champion: Score, frozen: Score) -> str:
     if champion.auc is None or frozen.auc is None:
         return "–"
     gain = champion.auc - frozen.auc

@@ -13,12 +13,19 @@ import numpy as np
 from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 from matplotlib.figure import Figure
 
-from kontinual.local.demo.report import DriftPoint, Firing, QualityPoint, WeightPoint
+from kontinual.local.demo.report import (
+    DriftPoint,
+    QualityPoint,
+    RunReport,
+    TriggerReport,
+    WeightPoint,
+)
 
 __all__ = ["draw_drift", "draw_quality", "draw_weights"]
 
 CHAMPION, FROZEN = "#2f7fc1", "#c8721b"
 VERSIONS = ["#2f7fc1", "#1f9e77", "#a065c9", "#c8721b", "#c2547a", "#7d8f1c"]
+Table = dict[str, dict[str, float]]
 _INK = "#010203"  # stands for the page's own colour until the SVG is written
 _STYLE: Any = {
     "svg.fonttype": "none",
@@ -40,11 +47,13 @@ def draw_quality(points: Sequence[QualityPoint]) -> str:
     with mpl.rc_context(_STYLE):
         figure = Figure(figsize=(8, 3.6), layout="constrained")
         axes: Any = figure.add_subplot()
-        times = [p.time for p in points]
+        times = [_moment(p.time) for p in points]
         champion, frozen = ([getattr(p, k) for p in points] for k in ("champion_auc", "frozen_auc"))
         axes.plot(times, frozen, "--", color=FROZEN, lw=1.8, label="frozen first model")
         axes.plot(times, champion, "-", color=CHAMPION, lw=2.2, label="champion")
-        changes = [(b.time, b.version) for a, b in pairwise(points) if a.version != b.version]
+        changes = [
+            (_moment(b.time), b.version) for a, b in pairwise(points) if a.version != b.version
+        ]
         for time, version in changes:
             axes.axvline(time, color=_INK, lw=0.8, ls=":")
             axes.annotate(
@@ -61,79 +70,90 @@ def draw_quality(points: Sequence[QualityPoint]) -> str:
         return _svg(figure, "quality", _say_quality(points, changes))
 
 
-def draw_weights(points: Sequence[WeightPoint], *, start: datetime, end: datetime) -> str:
-    """Traffic by version as stacked steps over minutes of the wall clock."""
-    versions = sorted({v for p in points for v in p.weights}, key=_version_key)
-    minutes = [_minutes(p.at, start) for p in points] + [_minutes(end, start)]
-    shares = np.array([[p.weights.get(v, 0) for p in points] for v in versions], dtype=float)
-    shares = np.column_stack([shares, shares[:, -1]])
-    with mpl.rc_context(_STYLE):
-        figure = Figure(figsize=(8, 2.8), layout="constrained")
-        axes: Any = figure.add_subplot()
-        colours = [VERSIONS[i % len(VERSIONS)] for i in range(len(versions))]
-        labels = [f"version {v}" for v in versions]
-        axes.stackplot(minutes, shares, step="post", colors=colours, labels=labels, alpha=0.85)
-        axes.set(xlabel="minutes since the start", ylabel="% of traffic", ylim=(0, 100))
-        axes.margins(x=0)
-        figure.legend(loc="outside upper left", ncols=6)
-        return _svg(figure, "weights", _say_weights(points, versions, minutes[-1]))
-
-
-def draw_drift(
-    points: Sequence[DriftPoint],
-    firings: Sequence[Firing],
+def draw_weights(
+    points: Sequence[WeightPoint],
+    runs: Sequence[RunReport],
     *,
     start: datetime,
     end: datetime,
 ) -> str:
-    """PSI by feature over minutes as a heat map; below it when which alert fired."""
-    features = _by_greatest(points)
-    kinds = sorted({f.kind for f in firings})
-    height = 1.6 + 0.26 * len(features) + 0.3 * len(kinds)
+    """Each challenger's share of traffic, in steps over minutes of the wall clock."""
+    versions = {r.id: r.version for r in runs}
+    with mpl.rc_context(_STYLE):
+        figure = Figure(figsize=(8, 2.8), layout="constrained")
+        axes: Any = figure.add_subplot()
+        said = []
+        for i, run in enumerate(dict.fromkeys(p.run for p in points)):
+            own = [p for p in points if p.run == run]
+            minutes = [_minutes(p.time, start) for p in own]
+            weights = [p.weight for p in own]
+            colour = VERSIONS[i % len(VERSIONS)]
+            label = f"version {versions.get(run) or '?'}"
+            axes.fill_between(minutes, weights, step="post", color=colour, alpha=0.3, lw=0)
+            axes.step(minutes, weights, where="post", color=colour, lw=2, marker=".", label=label)
+            said.append(f"{label} {' → '.join(f'{w} %' for w in dict.fromkeys(weights))}")
+        axes.set(xlabel="minutes since the start", ylabel="% of traffic", ylim=(0, 104))
+        axes.set_xlim(0, _last(start, end))
+        figure.legend(loc="outside upper left", ncols=5)
+        return _svg(figure, "weights", f"Share of traffic of the challengers: {'; '.join(said)}.")
+
+
+def draw_drift(
+    points: Sequence[DriftPoint],
+    triggers: Sequence[TriggerReport],
+    *,
+    start: datetime,
+    end: datetime,
+) -> str:
+    """PSI by feature over minutes as a heat map; below it which alert came when."""
+    table = _by_feature(points)
+    alerts = sorted({t.alert or t.source for t in triggers})
+    height = 1.6 + 0.26 * len(table) + 0.3 * len(alerts)
     with mpl.rc_context(_STYLE):
         figure = Figure(figsize=(8, height), layout="constrained")
-        rows = [max(0.01, len(features)), max(0.01, len(kinds))]
+        rows = [len(table), max(0.01, len(alerts))]
         axes: Any = figure.subplots(2, 1, sharex=True, height_ratios=rows)
-        _heat(figure, axes[0], points, features, start)
-        _bars(axes[1], firings, kinds, start)
-        axes[1].set(xlabel="minutes since the start", xlim=(0, max(0.1, _minutes(end, start))))
-        return _svg(figure, "drift", _say_drift(points, features, kinds))
+        _heat(figure, axes[0], table, start)
+        _marks(axes[1], triggers, alerts, start)
+        axes[1].set(xlabel="minutes since the start", xlim=(0, _last(start, end)))
+        return _svg(figure, "drift", _say_drift(table, alerts))
 
 
-def _heat(
-    figure: Any, axes: Any, points: Sequence[DriftPoint], features: list[str], start: datetime
-) -> None:
-    axes.set_yticks(range(len(features)), features)
-    if not features:
-        return
-    minutes = [_minutes(p.at, start) for p in points]
+def _heat(figure: Any, axes: Any, table: Table, start: datetime) -> None:
+    moments = sorted({t for series in table.values() for t in series})
+    minutes = [_minutes(t, start) for t in moments]
     step = float(np.median(np.diff(minutes))) if len(minutes) > 1 else 1.0
     edges = [*minutes, minutes[-1] + step]
-    values = np.array([[p.psi.get(f, np.nan) for p in points] for f in features])
-    rows = np.arange(len(features) + 1) - 0.5
+    values = np.array([[series.get(t, np.nan) for t in moments] for series in table.values()])
+    rows = np.arange(len(table) + 1) - 0.5
     mesh = axes.pcolormesh(edges, rows, values, cmap="viridis", vmin=0, vmax=1, rasterized=True)
+    axes.set_yticks(range(len(table)), list(table))
     axes.invert_yaxis()
     figure.colorbar(mesh, ax=axes, label="PSI (1 and more)", pad=0.01)
 
 
-def _bars(axes: Any, firings: Sequence[Firing], kinds: list[str], start: datetime) -> None:
-    for i, kind in enumerate(kinds):
-        spans = [
-            (_minutes(f.started_at, start), max(_minutes(f.ended_at, f.started_at), 0.05))
-            for f in firings
-            if f.kind == kind
-        ]
-        axes.broken_barh(spans, (i - 0.3, 0.6), color=FROZEN)
-    axes.set_yticks(range(len(kinds)), [k.replace("_", " ") for k in kinds])
+def _marks(
+    axes: Any, triggers: Sequence[TriggerReport], alerts: list[str], start: datetime
+) -> None:
+    for trigger in triggers:
+        axes.plot(
+            _minutes(trigger.received_at, start),
+            alerts.index(trigger.alert or trigger.source),
+            "o",
+            color=FROZEN,
+            fillstyle="full" if trigger.decision == "accept" else "none",
+            clip_on=False,
+        )
+    axes.set_yticks(range(len(alerts)), [a.removeprefix("Kontinual") for a in alerts])
+    axes.set_ylim(-0.6, max(0.6, len(alerts) - 0.4))
 
 
-def _by_greatest(points: Sequence[DriftPoint]) -> list[str]:
-    """The features, the one that moved most first."""
-    greatest: dict[str, float] = {}
+def _by_feature(points: Sequence[DriftPoint]) -> Table:
+    """PSI by moment of each feature, the one that moved most first."""
+    table: Table = {}
     for point in points:
-        for name, value in point.psi.items():
-            greatest[name] = max(greatest.get(name, -np.inf), value)
-    return sorted(greatest, key=lambda n: (-greatest[n], n))
+        table.setdefault(point.feature, {})[point.time] = point.psi
+    return dict(sorted(table.items(), key=lambda item: (-max(item[1].values()), item[0])))
 
 
 def _say_quality(points: Sequence[QualityPoint], changes: list[tuple[datetime, str]]) -> str:
@@ -146,21 +166,10 @@ def _say_quality(points: Sequence[QualityPoint], changes: list[tuple[datetime, s
     )
 
 
-def _say_weights(points: Sequence[WeightPoint], versions: list[str], minutes: float) -> str:
-    final = ", ".join(f"version {v} {w} %" for v, w in points[-1].weights.items() if w)
-    return (
-        f"Share of traffic of {len(versions)} versions over {minutes:.0f} minutes; "
-        f"at the end {final}."
-    )
-
-
-def _say_drift(points: Sequence[DriftPoint], features: list[str], kinds: list[str]) -> str:
-    moved = "No drift was recorded"
-    if features:
-        top = [f"{n} {max(p.psi.get(n, 0.0) for p in points):.2f}" for n in features[:3]]
-        moved = f"Greatest PSI of the features that moved most: {', '.join(top)}"
-    fired = ", ".join(k.replace("_", " ") for k in kinds) or "none"
-    return f"{moved}. Alerts that fired: {fired}."
+def _say_drift(table: Table, alerts: list[str]) -> str:
+    top = [f"{name} {max(series.values()):.2f}" for name, series in list(table.items())[:3]]
+    came = ", ".join(alerts) or "none"
+    return f"Greatest PSI of the features that moved most: {', '.join(top)}. Alerts: {came}."
 
 
 def _svg(figure: Any, name: str, said: str) -> str:
@@ -177,9 +186,15 @@ def _svg(figure: Any, name: str, said: str) -> str:
     return text.replace("<svg ", f'<svg role="img" aria-label="{escape(said)}" ', 1)
 
 
-def _minutes(at: datetime, start: datetime) -> float:
-    return (at - start).total_seconds() / 60
+def _moment(text: str) -> datetime:
+    return datetime.fromisoformat(text)
 
 
-def _version_key(version: str) -> tuple[int, str]:
-    return (int(version), "") if version.isdigit() else (10**9, version)
+def _minutes(at: str | datetime, start: datetime) -> float:
+    moment = _moment(at) if isinstance(at, str) else at
+    return (moment - start).total_seconds() / 60
+
+
+def _last(start: datetime, end: datetime) -> float:
+    """The right end of an axis of minutes, never its left one."""
+    return max(0.1, _minutes(end, start))

@@ -1,23 +1,21 @@
-"""What a demo came to: `report.json` for programs, and the same as a page with plots."""
+"""What a demo came to: `report.json`, and the same as one page with plots."""
 
-from datetime import datetime
 from typing import Literal
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict
 
 from kontinual.spec import Outcome
 
 __all__ = [
-    "ChampionScores",
+    "ChampionScore",
     "DemoReport",
-    "DemoSeries",
     "DriftPoint",
-    "Firing",
     "MonthReport",
     "Overall",
     "QualityPoint",
     "RunReport",
-    "Scores",
+    "Score",
+    "Series",
     "StepReport",
     "TriggerReport",
     "WeightPoint",
@@ -29,70 +27,63 @@ class _Part(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class Scores(_Part):
-    """Quality on a set of rows; None where they hold one label only."""
+class Score(_Part):
+    """How well answers ranked and predicted; None where no row was served."""
 
-    auc: float | None = Field(default=None, ge=0, le=1)
-    log_loss: float | None = Field(default=None, ge=0)
+    auc: float | None
+    log_loss: float | None
 
 
-class ChampionScores(Scores):
-    """Quality of what was served, and the version that served last."""
+class ChampionScore(Score):
+    """The same of what was served, with the version that served last."""
 
     version: str
 
 
 class MonthReport(_Part):
-    """One replayed month, champion and frozen model on the same rows."""
+    """Champion and frozen first model on the same rows of a month."""
 
-    month: int = Field(ge=1, le=12)
-    rows: int = Field(ge=0)
-    champion: ChampionScores
-    frozen: Scores
+    month: int
+    rows: int
+    champion: ChampionScore
+    frozen: Score
 
 
 class Overall(_Part):
-    """Quality over all replayed rows."""
+    """Both over all replayed months."""
 
-    champion: Scores
-    frozen: Scores
-
-    @property
-    def gain(self) -> float | None:
-        """By how much the champion's ROC AUC is above the frozen model's."""
-        if self.champion.auc is None or self.frozen.auc is None:
-            return None
-        return self.champion.auc - self.frozen.auc
+    champion: Score
+    frozen: Score
 
 
 class TriggerReport(_Part):
-    """What asked for a run, and what was decided."""
+    """A reason to retrain, and what was decided."""
 
-    id: int | str
+    id: str
     source: str
     alert: str | None
-    received_at: AwareDatetime
+    received_at: str
     decision: Literal["accept", "suppress", "hold"]
     reason: str
     run: str | None
 
 
 class StepReport(_Part):
-    """What was seen at one weight of a rollout."""
+    """One weight of a rollout."""
 
-    weight: int = Field(ge=0, le=100)
+    weight: int
     verdict: Literal["passed", "failed", "inconclusive"]
-    requests: int = Field(ge=0)
+    requests: int
 
 
 class RunReport(_Part):
-    """A run of the pipeline and how it ended."""
+    """A run of the pipeline and its outcome."""
 
     id: str
-    trigger: int | str
+    trigger: str
     outcome: Outcome
     reason: str
-    seconds: float = Field(ge=0)
+    seconds: float
     version: str | None
     steps: list[StepReport]
 
@@ -102,8 +93,8 @@ class DemoReport(_Part):
 
     loop: str
     seed: int
-    seconds: float = Field(ge=0, description="without set-up")
-    setup_seconds: float = Field(ge=0)
+    seconds: float
+    setup_seconds: float
     months: list[MonthReport]
     overall: Overall
     triggers: list[TriggerReport]
@@ -113,44 +104,37 @@ class DemoReport(_Part):
 class QualityPoint(_Part):
     """Quality over a block of consecutive answers."""
 
-    time: datetime = Field(description="of the rows' events")
+    time: str  # of the events, ISO 8601
     version: str
     champion_auc: float
     frozen_auc: float
 
 
 class WeightPoint(_Part):
-    """Percent of traffic by version, from this moment of the wall clock on."""
+    """Share of traffic on a challenger from a moment on."""
 
-    at: AwareDatetime
-    weights: dict[str, int]
+    time: str  # wall clock, ISO 8601
+    run: str
+    weight: int
 
 
 class DriftPoint(_Part):
-    """Bias-corrected PSI by feature, at a moment of the wall clock."""
+    """Bias-corrected PSI of a feature against the then champion's reference."""
 
-    at: AwareDatetime
-    psi: dict[str, float]
-
-
-class Firing(_Part):
-    """A while in which an alert fired, by the wall clock."""
-
-    kind: str
-    started_at: AwareDatetime
-    ended_at: AwareDatetime
+    time: str  # wall clock, ISO 8601
+    feature: str
+    psi: float
 
 
-class DemoSeries(_Part):
-    """What the page draws beside the report; each may be empty."""
+class Series(_Part):
+    """What the page's plots are drawn from."""
 
-    quality: list[QualityPoint] = Field(default_factory=list)
-    weights: list[WeightPoint] = Field(default_factory=list)
-    drift: list[DriftPoint] = Field(default_factory=list)
-    firings: list[Firing] = Field(default_factory=list)
+    quality: list[QualityPoint]
+    weights: list[WeightPoint]
+    drift: list[DriftPoint]
 
 
-def render_report(report: DemoReport, series: DemoSeries) -> str:
+def render_report(report: DemoReport, series: Series) -> str:
     """The page: one HTML text that needs nothing beside it."""
     # Its drawing library takes a second to import, and the models are needed without it.
     from kontinual.local.demo.page import page
