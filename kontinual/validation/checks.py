@@ -12,7 +12,7 @@ import pandas as pd
 
 from kontinual.spec import Loop, Validation
 from kontinual.validation.expectation import Expectation
-from kontinual.validation.findings import Check, Finding, percent
+from kontinual.validation.findings import Check, Finding, percent, quoted
 
 __all__ = ["check_rows", "null_share", "numbers"]
 
@@ -162,7 +162,7 @@ def _type(now: "pd.Series[Any]", expectation: Expectation) -> Iterator[Finding]:
             check=Check.TYPE,
             feature=name,
             sentence=f"`{name}`: {percent(len(odd) / len(now))} of its values are not "
-            f"{wanted[expectation.type]}, such as {odd.iloc[0]!r}",
+            f"{wanted[expectation.type]}, such as {quoted(odd.iloc[0])}",
         )
 
 
@@ -176,7 +176,8 @@ def _constant(
         yield Finding(
             check=Check.CONSTANT,
             feature=name,
-            sentence=f"label `{name}`: every row has {value}, so there is nothing to tell apart",
+            sentence=f"label `{name}`: every row has {quoted(value)}, so there is nothing to "
+            "tell apart",
         )
         return
     shares = before.value_counts(normalize=True) if before is not None else pd.Series(dtype=float)
@@ -185,7 +186,7 @@ def _constant(
         check=Check.CONSTANT,
         feature=name,
         refuses=before is not None and common < _DOMINATED,
-        sentence=f"`{name}`: it has become constant, every row has {value!r}"
+        sentence=f"`{name}`: it has become constant, every row has {quoted(value)}"
         + (f" (its commonest value had {percent(common)} before)" if len(shares) else ""),
     )
 

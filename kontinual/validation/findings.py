@@ -1,10 +1,12 @@
 """What a check found, in words."""
 
 from enum import StrEnum
+from typing import Any
 
+import numpy as np
 from pydantic import BaseModel, ConfigDict
 
-__all__ = ["Check", "Finding", "percent"]
+__all__ = ["Check", "Finding", "percent", "quoted"]
 
 
 class Check(StrEnum):
@@ -42,3 +44,8 @@ def percent(share: float) -> str:
     value = 100 * share
     digits = 0 if value >= 10 or value == 0 else 1 if value >= 1 else 2
     return f"{value:.{digits}f} %"
+
+
+def quoted(value: Any) -> str:
+    """A value as a person writes it, without NumPy's type."""
+    return repr(value.item() if isinstance(value, np.generic) else value)

@@ -18,7 +18,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from kontinual.validation.expectation import Expectation
-from kontinual.validation.findings import Check, Finding, percent
+from kontinual.validation.findings import Check, Finding, percent, quoted
 
 __all__ = ["check_leakage", "roc_auc"]
 
@@ -30,6 +30,7 @@ _LOG_CHANCE = -30.0  # about 1e-13
 _TOP = 20
 
 Labels = npt.NDArray[np.int64]
+Mask = npt.NDArray[np.bool_]
 
 
 def check_leakage(
@@ -83,35 +84,39 @@ def _sign(
     labels = np.asarray(label, dtype=np.int64)
     if len(labels) < 2 or labels.min() == labels.max():
         return None
-    return next(iter(_telling_values(column, labels)), None) or _ranking(
-        column, labels, expectation
+    values = list(_common_values(column))
+    return (
+        next((s for v, mask in values for s in _separates(v, mask, labels)), None)
+        or next((s for v, mask in values for s in _tells(v, mask, labels)), None)
+        or _ranking(column, labels, expectation)
     )
 
 
-def _telling_values(column: "pd.Series[Any]", labels: Labels) -> Iterator[str]:
-    """Single values, or null, that tell the label."""
-    values = [*column.value_counts().head(_TOP).index]
-    masks = [("null", column.isna().to_numpy())]
-    masks += [(repr(v), (column == v).fillna(False).to_numpy(dtype=bool)) for v in values]
-    for value, mask in masks:
-        yield from _telling(value, mask, labels)
+def _common_values(column: "pd.Series[Any]") -> Iterator[tuple[str, Mask]]:
+    """Null and the commonest values, each with the rows that have it."""
+    candidates = [("null", column.isna().to_numpy())]
+    candidates += [
+        (quoted(v), np.asarray(column == v, dtype=bool))
+        for v in column.value_counts().head(_TOP).index
+    ]
+    yield from ((name, mask) for name, mask in candidates if 0 < mask.sum() < len(mask))
 
 
-def _telling(value: str, mask: npt.NDArray[np.bool_], labels: Labels) -> Iterator[str]:
-    count = int(mask.sum())
-    if not 0 < count < len(mask):
-        return
+def _separates(value: str, mask: Mask, labels: Labels) -> Iterator[str]:
     auc = roc_auc(mask.astype(np.float64), labels)
     if max(auc, 1 - auc) > MAX_AUC:
         yield (
             f"being {value} or not alone separates it (ROC AUC {max(auc, 1 - auc):.3f}, "
             f"{MAX_AUC} is the most an honest feature reaches)"
         )
-        return
+
+
+def _tells(value: str, mask: Mask, labels: Labels) -> Iterator[str]:
+    count = int(mask.sum())
     for side in (0, 1):
         same = int((labels[mask] == side).sum())
         share = float(np.mean(labels == side))
-        bulk = same / max(1, int((labels == side).sum()))
+        bulk = same / int((labels == side).sum())
         if same >= PURITY * count and bulk >= BULK and count * math.log(share) < _LOG_CHANCE:
             yield (
                 f"{value} stands on {percent(bulk)} of the rows with label {side} and on "

@@ -1,0 +1,192 @@
+"""Real seasons pass, each poison is refused by name, and what people say stands."""
+
+import threading
+from datetime import UTC, datetime
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from kontinual.errors import LakeError
+from kontinual.lake import Verdict
+from kontinual.validation import SchemaStore, accept, ensure_schema, examine, propose, validate_span
+
+pytestmark = pytest.mark.data
+
+SAMPLE = 1500
+
+
+def window(flights, start, days, *, seed, rows=SAMPLE):
+    first = pd.Timestamp(start, tz="UTC")
+    inside = flights["departure"].between(first, first + pd.Timedelta(days=days), inclusive="left")
+    chosen = flights[inside]
+    return chosen.sample(min(rows, len(chosen)), random_state=seed).reset_index(drop=True)
+
+
+@pytest.fixture
+def judge(loop, lake, tmp_path):
+    """Writes rows as a span and validates it."""
+
+    def run(frame, source="collector"):
+        number = lake.write(frame, source=source).number
+        return validate_span(loop, lake, number, report=tmp_path / f"{number}.html")
+
+    return run
+
+
+@pytest.fixture
+def may(flights, judge):
+    """An accepted May; June, to be poisoned."""
+    assert judge(window(flights, "2013-05-01", 31, seed=1), "history").accepted
+    return window(flights, "2013-06-01", 30, seed=2)
+
+
+def test_every_month_of_a_real_year_is_accepted(flights, judge):
+    month = flights["departure"].dt.month
+    for number in range(1, 13):
+        verdict = judge(flights[month == number], "history" if number < 3 else "collector")
+        assert verdict.accepted, f"month {number}: {verdict.reasons}"
+        assert verdict.tfdv_version
+
+
+def test_small_samples_of_neighbouring_weeks_are_accepted(flights, loop, lake):
+    lake.write(window(flights, "2013-01-01", 30, seed=0), source="history")
+    schema, _ = ensure_schema(loop, lake)
+    rng = np.random.default_rng(11)
+    for seed in range(24):
+        start = pd.Timestamp("2013-01-01") + pd.Timedelta(days=float(rng.uniform(0, 270)))
+        first, second = rng.uniform(15, 45, 2)
+        before = window(flights, start, first, seed=seed)
+        now = window(flights, start + pd.Timedelta(days=first), second, seed=seed + 1)
+        result = examine(now, before, None, loop=loop, schema=schema)
+        assert result.reasons == [], f"{start} {first:.0f} {second:.0f} days"
+
+
+def without_carrier(frame):
+    return frame.drop(columns="carrier")
+
+
+def with_new_airports(frame):
+    rows = frame.sample(frac=0.2, random_state=0).index
+    frame.loc[rows, "dest"] = "ZZZ"
+    return frame
+
+
+def in_celsius(frame):
+    return frame.assign(temp=(frame["temp"] - 32) / 1.8)
+
+
+def in_kilometres(frame):
+    return frame.assign(distance=(frame["distance"] * 1.609344).round())
+
+
+def with_a_leak(frame):
+    frame.loc[frame["late"] == 1, "precip"] = 0.77
+    return frame
+
+
+def with_nulls(frame):
+    frame.loc[frame.sample(frac=0.3, random_state=0).index, "temp"] = np.nan
+    return frame
+
+
+def with_nulls_in_a_category(frame):
+    frame.loc[frame.sample(frac=0.3, random_state=0).index, "origin"] = None
+    return frame
+
+
+@pytest.mark.parametrize(
+    ("poison", "reason"),
+    [
+        (without_carrier, "`carrier`: the column is missing"),
+        (
+            with_new_airports,
+            "`dest`: 20 % of its values are not in the vocabulary, above all 'ZZ",
+        ),
+        (in_celsius, "`temp`: its unit seems to have changed, as if °F became °C"),
+        (in_kilometres, "`distance`: its unit seems to have changed, as if miles became kilometre"),
+        (with_a_leak, "`precip`: it gives the label `late` away: being 0.77 or not alone"),
+        (with_nulls, "`temp`: 30 % of its values are null"),
+        (with_nulls_in_a_category, "`origin`: 30 % of its values are null"),
+    ],
+)
+def test_a_poison_is_refused_by_name(may, judge, lake, tmp_path, poison, reason):
+    verdict = judge(poison(may))
+    assert not verdict.accepted
+    assert verdict.reasons[0].startswith(reason)
+    assert [s.number for s in lake.accepted()] == [1]
+    page = (tmp_path / "2.html").read_text(encoding="utf-8")
+    assert "Span 2 of flights: rejected" in page
+    assert f"TFDV</dt><dd>{verdict.tfdv_version}" in page
+    assert "http" not in page
+
+
+def test_after_a_refused_span_the_next_one_is_compared_with_the_last_accepted(may, judge, lake):
+    assert not judge(in_celsius(may)).accepted
+    assert judge(may).accepted
+    assert [s.number for s in lake.accepted()] == [1, 3]
+
+
+def test_a_persons_verdict_stands_and_is_not_judged_again(may, judge, loop, lake, tmp_path):
+    judge(in_kilometres(may))
+    lake.judge(Verdict(span=2, accepted=True, by="Ada", reasons=["agreed"], at=datetime.now(UTC)))
+    again = validate_span(loop, lake, 2, report=tmp_path / "again.html")
+    assert (again.by, again.accepted) == ("Ada", True)
+    assert len(lake.verdicts(2)) == 2
+    page = (tmp_path / "again.html").read_text(encoding="utf-8")
+    assert "Ada accepted this span" in page
+    assert "miles became kilometres" in page
+
+
+def test_a_damaged_span_is_no_verdict(may, lake, loop, tmp_path):
+    manifest = lake.write(may, source="collector")
+    data = tmp_path / "lake" / "flights" / "spans" / "000002" / manifest.data_file
+    data.write_bytes(data.read_bytes()[:-1])
+    with pytest.raises(LakeError, match="damaged"):
+        validate_span(loop, lake, 2, report=tmp_path / "2.html")
+    assert lake.verdict(2) is None
+
+
+def test_the_schema_is_inferred_once_and_evolved_by_a_person(may, judge, loop, lake):
+    first = judge(with_new_airports(may))
+    assert not first.accepted
+    kept = SchemaStore(lake).versions()
+    assert [(v.version, v.by, v.span) for v in kept] == [(1, "inferred", 1)]
+    proposal = propose(loop, lake, span=2)
+    assert proposal.changes == ["`dest`: the vocabulary gains 'ZZZ'"]
+    about = accept(lake, proposal, by="Ada", reason="a new airport opened")
+    assert about is not None
+    assert (about.version, about.by, about.changes) == (2, "Ada", proposal.changes)
+    assert accept(lake, propose(loop, lake, span=2), by="Ada", reason="again") is None
+
+
+def test_of_two_who_accept_at_once_one_is_told(may, judge, loop, lake):
+    judge(with_new_airports(may))
+    proposal = propose(loop, lake, span=2)
+    errors, barrier = [], threading.Barrier(2)
+
+    def run(name):
+        barrier.wait()
+        try:
+            accept(lake, proposal, by=name, reason="both at once")
+        except LakeError as exc:
+            errors.append(str(exc))
+
+    threads = [threading.Thread(target=run, args=(n,)) for n in ("Ada", "Bob")]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join()
+    assert len(errors) == 1
+    assert "schema version 2 was made by someone else meanwhile" in errors[0]
+    assert len(SchemaStore(lake).versions()) == 2
+
+
+def test_thirty_thousand_rows_take_seconds(flights, judge):
+    import time
+
+    month = flights["departure"].dt.month
+    judge(flights[month == 3], "history")
+    started = time.monotonic()
+    assert judge(flights[month == 4], "collector").accepted
+    assert time.monotonic() - started < 30
