@@ -135,6 +135,8 @@ class Tracker:
                     f"{self.name}: version {version} was to follow champion {expected}, "
                     f"but the champion is {current} by now; evaluate it against that one"
                 )
+            if current == version:
+                return
             client, now = self._store.client, self._clock()
             self._version(version)
             # The date first: a crash between the two leaves the old champion with its own date.

@@ -61,7 +61,7 @@ def test_a_sampler_whose_library_is_missing_is_told_before_any_trial(
     make_loop: MakeLoop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "cmaes", None)
-    with pytest.raises(TrainingError, match="tuning.algorithm: cmaes needs the package `cmaes`"):
+    with pytest.raises(TrainingError, match="cmaes needs the package `cmaes`"):
         _search(make_loop(algorithm="cmaes"), 1)
 
 
