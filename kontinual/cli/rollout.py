@@ -1,15 +1,13 @@
 """`kontinual rollout`: look at a rollout, take it up again, or put the champion back."""
 
 import getpass
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
-from kontinual.local.gateway import open_gateway
 from kontinual.rollout import (
-    PrometheusMetrics,
     RolloutResult,
     RolloutState,
     RolloutStore,
@@ -22,7 +20,7 @@ from kontinual.rollout import (
 )
 from kontinual.settings import Settings
 from kontinual.spec import Loop, RolloutStep, load_loop, utc_text
-from kontinual.tracking import Tracker
+from kontinual.steps.rollout import collaborators
 
 __all__ = ["app"]
 
@@ -56,7 +54,7 @@ def status(loop: LoopPath) -> None:
 def resume(loop: LoopPath) -> None:
     """Go on with a rollout whose process died, from the step where it was."""
     declared, settings = load_loop(loop), Settings()
-    result = resume_rollout(declared, **_parts(declared, settings), speedup=settings.speedup)
+    result = resume_rollout(declared, **collaborators(declared, settings), speedup=settings.speedup)
     _print_result(declared, result)
 
 
@@ -68,17 +66,8 @@ def abort(loop: LoopPath) -> None:
     champion there is no way back by this command: it finishes then.
     """
     declared, settings = load_loop(loop), Settings()
-    result = abort_rollout(declared, **_parts(declared, settings), who=getpass.getuser())
+    result = abort_rollout(declared, **collaborators(declared, settings), who=getpass.getuser())
     _print_result(declared, result)
-
-
-def _parts(loop: Loop, settings: Settings) -> dict[str, Any]:
-    return {
-        "gateway": open_gateway(settings),
-        "metrics": PrometheusMetrics(settings.prometheus, model=loop.name),
-        "registry": Tracker(settings.tracking_uri, loop.name),
-        "store": RolloutStore.of(settings, loop.name),
-    }
 
 
 def _print_result(loop: Loop, result: RolloutResult | None) -> None:

@@ -30,7 +30,6 @@ from kontinual.spec import Loop, Outcome, RolloutStep
 
 __all__ = ["Engine", "RolloutResult"]
 
-POLL_SECONDS = 0.5
 RETREAT_ATTEMPTS = 5
 logger = logging.getLogger(__name__)
 
@@ -175,7 +174,7 @@ class Engine:
             self._enter(state, Phase.ROLLING_BACK, state.last_verdict)
         else:
             self.store.save(state)
-            self.sleep(POLL_SECONDS)
+            self.sleep(self._observer.plan.poll_seconds)
 
     def _observe(self, state: RolloutState) -> None:
         plan = self._observer.plan
@@ -187,7 +186,7 @@ class Engine:
         ended = self._observer.look(state, self.clock())
         if ended is None:
             self.store.save(state)
-            self.sleep(POLL_SECONDS)
+            self.sleep(self._observer.plan.poll_seconds)
             return
         state.steps = [*state.steps, ended]
         if ended.verdict != "passed":

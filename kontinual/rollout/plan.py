@@ -8,6 +8,7 @@ __all__ = ["Plan"]
 
 MIN_STEP_SECONDS = 3.0
 MIN_TIMEOUT_SECONDS = 30.0
+MAX_POLL_SECONDS = 15.0
 
 
 @dataclass(frozen=True)
@@ -22,6 +23,11 @@ class Plan:
     min_requests: int
     step_seconds: float
     timeout_seconds: float
+
+    @property
+    def poll_seconds(self) -> float:
+        """Between two looks at a step: often enough for it, not more than Prometheus scrapes."""
+        return min(max(self.step_seconds / 20, 0.5), MAX_POLL_SECONDS)
 
     @classmethod
     def of(cls, rollout: Rollout, *, speedup: float = 1.0) -> "Plan":
