@@ -17,7 +17,7 @@ from kontinual.settings import Settings
 
 __all__ = ["SupervisedPredictors"]
 
-READY_SECONDS = 60
+READY_SECONDS = 120
 # Predictors listen above the gateway's port: outside the range from which the
 # system takes the ports of clients, so a port is still free after a restart.
 FIRST_PORT, LAST_PORT = 100, 999

@@ -22,7 +22,7 @@ from kontinual.spec import load_loop
 
 __all__ = ["ServiceStatus", "Stack"]
 
-READY_SECONDS = 60
+READY_SECONDS = 120
 Report = Callable[[str], None]
 
 
