@@ -23,15 +23,23 @@ def ingest(loop: str, run_id: str) -> SpanManifest:
         LakeError: there is no row to be had at all.
     """
     with station("ingest", loop, run_id) as here:
-        if not here.lake.spans():
-            base = posixpath.dirname(loop) or "."
-            ingest_history(here.loop, here.lake, base=base)
-        else:
+        if not _history(here):
             ingest_labelled(here.loop, here.lake, collector=here.settings.collector)
         number = _newest(here)
         span = here.lake.span(number)
         here.note(span=number, rows=span.rows, start=str(span.start), end=str(span.end))
         return span
+
+
+def _history(here: Station) -> list[SpanManifest]:
+    """What is still missing of the history.
+
+    Asked for until a span came from the collector, as a first run may have been
+    killed midway; what is in the lake already is not written twice.
+    """
+    if any(span.source == "collector" for span in here.lake.spans()):
+        return []
+    return ingest_history(here.loop, here.lake, base=posixpath.dirname(here.url) or ".")
 
 
 def _newest(here: Station) -> int:
