@@ -101,6 +101,18 @@ class TriggerMachine(RuleBasedStateMachine):
     def run_ends(self, outcome: Outcome) -> None:
         self.launcher.end(self.launcher.started[-1], at=self.clock(), outcome=outcome)
 
+    @rule(minutes=st.sampled_from([100, 130]))
+    def a_run_comes_and_goes(self, minutes: int) -> None:
+        """What by chance is rare, so that cooldown and budget are reached often."""
+        self.person()
+        self.world_is_ripe()
+        self.time_passes(1)
+        self.work()
+        if self.launcher.started:
+            self.run_ends(Outcome.PROMOTED)
+            self.work()
+        self.time_passes(minutes)
+
     @invariant()
     def never_two_runs_at_once(self) -> None:
         assert len(self.ledger.runs(only_open=True)) <= 1
@@ -135,4 +147,4 @@ class TriggerMachine(RuleBasedStateMachine):
 
 
 TestTrigger = TriggerMachine.TestCase
-TestTrigger.settings = settings(max_examples=40, stateful_step_count=40, deadline=None)
+TestTrigger.settings = settings(max_examples=25, stateful_step_count=30, deadline=None)
