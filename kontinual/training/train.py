@@ -1,5 +1,6 @@
 """One training: from encoded rows to a complete model package."""
 
+import os
 import shutil
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -94,7 +95,8 @@ def train(
     # Only the environment that trains has it.
     from threadpoolctl import threadpool_limits
 
-    with threadpool_limits(limits=1 + len(data.labels) // _ROWS_PER_THREAD):
+    threads = min(1 + len(data.labels) // _ROWS_PER_THREAD, os.cpu_count() or 1)
+    with threadpool_limits(limits=threads):
         estimator = fit(
             loop, data.matrix, data.labels, algorithm=algorithm, parameters=parameters, seed=seed
         )
