@@ -12,7 +12,7 @@ import uuid
 from collections import deque
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
 import httpx
 import orjson
@@ -76,15 +76,10 @@ class NoEventLog:
         pass
 
 
-class _Entry(NamedTuple):
-    number: int
-    time: float
-    instances: bytes
-    scores: bytes
-
-    @property
-    def size(self) -> int:
-        return len(self.instances) + len(self.scores) + 300  # with an event's attributes
+# Number, Unix time, instances, scores, size. A plain tuple of plain values: there are many, and
+# Python's garbage collector need not look into those.
+_Entry = tuple[int, float, bytes, bytes, int]
+_ATTRIBUTES = 300  # bytes of an event beside its data, roughly
 
 
 class _Unavailable(Exception):
@@ -120,6 +115,8 @@ class EventLog:
         self._waiting_bytes = 0
         self._sending: list[_Entry] = []
         self._number = 0
+        self._max_bytes = self._limits.backlog_bytes
+        self._max_events = self._limits.backlog_events - self._limits.batch_events
         self.dropped: dict[str, int] = dict.fromkeys(DROP_REASONS, 0)
         self._lock = threading.Lock()
         self._closing, self._giving_up = threading.Event(), threading.Event()
@@ -127,13 +124,13 @@ class EventLog:
         self._thread.start()
 
     def add(self, instances: bytes, scores: bytes) -> None:
-        now = time.time()
+        now, size = time.time(), len(instances) + len(scores) + _ATTRIBUTES
         with self._lock:
             self._number += 1
-            entry = _Entry(self._number, now, instances, scores)
-            self._waiting.append(entry)
-            self._waiting_bytes += entry.size
-            self._trim()
+            self._waiting.append((self._number, now, instances, scores, size))
+            self._waiting_bytes += size
+            if self._waiting_bytes > self._max_bytes or len(self._waiting) > self._max_events:
+                self._trim()
 
     def close(self) -> None:
         """Send what is left within `close_seconds`; the rest is counted as dropped."""
@@ -157,7 +154,7 @@ class EventLog:
             len(self._waiting) + len(self._sending) > limits.backlog_events
             or self._waiting_bytes > limits.backlog_bytes
         ):
-            self._waiting_bytes -= self._waiting.popleft().size
+            self._waiting_bytes -= self._waiting.popleft()[4]
             self.dropped["backlog"] += 1
 
     def _run(self) -> None:
@@ -179,11 +176,11 @@ class EventLog:
         with self._lock:
             size = 0
             while self._waiting and len(self._sending) < limits.batch_events:
-                size += self._waiting[0].size
+                size += self._waiting[0][4]
                 if self._sending and size > limits.batch_bytes:
                     break
                 entry = self._waiting.popleft()
-                self._waiting_bytes -= entry.size
+                self._waiting_bytes -= entry[4]
                 self._sending.append(entry)
             return bool(self._sending)
 
@@ -250,18 +247,21 @@ class _EventFormat:
             "datacontenttype": "application/json",
         }
         start = orjson.dumps(fixed)[:-1] + b',"id":"' + uuid.uuid4().hex.encode() + b"-"
-        self._start = start
-        self._data = b'Z","data":{"version":' + orjson.dumps(version)
-        self._second, self._second_text = -1, ""
+        self._template = (
+            start.replace(b"%", b"%%")
+            + b'%d","time":"%b","data":{"version":'
+            + orjson.dumps(version).replace(b"%", b"%%")
+            + b',"instances":%b,"scores":%b}}'
+        )
+        self._second, self._second_text = -1, b""
 
     def __call__(self, entry: _Entry) -> bytes:
-        head = f'{entry.number}","time":"{self._time(entry.time)}'.encode()
-        parts = (b',"instances":', entry.instances, b',"scores":', entry.scores, b"}}")
-        return b"".join((self._start, head, self._data, *parts))
+        number, moment, instances, scores, _ = entry
+        return self._template % (number, self._time(moment), instances, scores)
 
-    def _time(self, moment: float) -> str:
+    def _time(self, moment: float) -> bytes:
         second = int(moment)
         if second != self._second:
-            self._second_text = utc_text(datetime.fromtimestamp(second, UTC)).removesuffix(".000Z")
-            self._second = second
-        return f"{self._second_text}.{int((moment - second) * 1000):03d}"
+            text = utc_text(datetime.fromtimestamp(second, UTC)).removesuffix("000Z")
+            self._second, self._second_text = second, text.encode()
+        return b"%b%03dZ" % (self._second_text, int((moment - second) * 1000))
