@@ -6,7 +6,8 @@ for a span that the collector gathered (served requests, as they came) the
 distance to the rows that a model before it learned from, which is a sample of
 all earlier accepted spans. It sees what drift can not: a slow move in many
 small steps, and a difference between the way history was made and the way
-requests are. A feature that the seasons move has its own limit, valid for both.
+requests are. It says nothing of features that move by nature (those allowed more
+drift than others): that they are far from what was learned is why one retrains.
 """
 
 import math
@@ -89,18 +90,19 @@ def findings(measured: Measured) -> list[Finding]:
 
 
 def _finding(distance: Distance) -> Finding:
-    key = "max_drift" if distance.check is Check.DRIFT else "max_skew"
+    drift = distance.check is Check.DRIFT
+    keys = "max_drift or validation.max_drift_by_feature" if drift else "max_skew"
     meaning = (
         "its values are not those of the accepted span before"
-        if distance.check is Check.DRIFT
+        if drift
         else "what was served is not what models were trained on so far"
     )
     return Finding(
         check=distance.check,
         feature=distance.feature,
         sentence=f"`{distance.feature}`: {meaning}; the {distance.measure} is "
-        f"{distance.value:.3f}, the limit {distance.limit:.3f} (validation.{key} or "
-        "validation.max_drift_by_feature, plus what chance adds with so many rows)",
+        f"{distance.value:.3f}, the limit {distance.limit:.3f} (validation.{keys}, plus what "
+        "chance adds with so many rows)",
     )
 
 

@@ -11,7 +11,7 @@ from kontinual.errors import KontinualError
 from kontinual.lake import Lake, SpanManifest, Verdict
 from kontinual.spec import Loop
 from kontinual.validation import distances
-from kontinual.validation.checks import check_rows, numbers
+from kontinual.validation.checks import check_rows
 from kontinual.validation.distances import Distance, Measured
 from kontinual.validation.expectation import Expectation, declared
 from kontinual.validation.findings import Check, Finding
@@ -20,7 +20,7 @@ from kontinual.validation.report import ReportFacts, report_html
 from kontinual.validation.schema import expectations, infer, limited
 from kontinual.validation.schema_store import SchemaStore, SchemaVersion
 from kontinual.validation.statistics import describe, import_tfdv
-from kontinual.validation.units import unit_change
+from kontinual.validation.unit_check import check_units
 
 __all__ = ["Examination", "ensure_schema", "examine", "validate_span"]
 
@@ -149,7 +149,7 @@ def examine(
         return Examination(found, [], [])
     broken = {f.feature for f in found if f.check is Check.TYPE}
     sound = {n: e for n, e in expected.items() if n in frame.columns and n not in broken}
-    found += _units(frame, previous, sound)
+    found += check_units(frame, previous, time=loop.data.time, expected=sound)
     found += check_leakage(frame, previous, label=loop.data.label.name, expected=sound)
     measured = _measure(frame, previous, trained, loop=loop, schema=schema, expected=expected)
     found += distances.findings(measured)
@@ -196,36 +196,6 @@ def _said_by_tfdv(measured: Measured, found: list[Finding]) -> list[Finding]:
             )
         )
     return said
-
-
-def _units(
-    frame: pd.DataFrame, previous: pd.DataFrame | None, sound: dict[str, Expectation]
-) -> list[Finding]:
-    found = []
-    for name, expectation in sound.items():
-        if expectation.type != "number" or previous is None or name not in previous.columns:
-            continue
-        if not pd.api.types.is_numeric_dtype(previous[name]):
-            continue
-        now, before = numbers(frame[name]), numbers(previous[name])
-        change = unit_change(now, before, unit=expectation.unit)
-        if change:
-            medians = f"the median went from {_median(before)} to {_median(now)}"
-            found.append(
-                Finding(
-                    check=Check.UNITS,
-                    feature=name,
-                    sentence=f"`{name}`: its unit seems to have changed, as if "
-                    f"{change.conversion}; {medians}, and converted so the two spans agree "
-                    f"(distance {change.explained:.2f}) as they do not now "
-                    f"({change.distance:.2f})",
-                )
-            )
-    return found
-
-
-def _median(values: Any) -> str:
-    return f"{pd.Series(values).median():.4g}"
 
 
 def _undeclared(expected: dict[str, Expectation], wanted: dict[str, Expectation]) -> list[Finding]:

@@ -43,6 +43,9 @@ def expectations(schema: Schema) -> dict[str, Expectation]:
 def limited(schema: Schema, limits: Validation, *, slack: Mapping[str, float]) -> Schema:
     """A copy with the declaration's limits for drift, skew and unseen categories.
 
+    A feature that is allowed more drift than others moves by nature, and over many
+    spans it moves without bound: it has no limit for skew (1, the greatest distance).
+
     Args:
         schema: the kept schema; limits are not kept in it, they stand in the declaration.
         limits: the declaration's section.
@@ -53,7 +56,7 @@ def limited(schema: Schema, limits: Validation, *, slack: Mapping[str, float]) -
     for feature in copy.feature:
         own = limits.max_drift_by_feature.get(feature.name, 0.0)
         drift = own or limits.max_drift
-        skew = max(limits.max_skew, own)
+        skew = 1.0 if own > limits.max_drift else limits.max_skew
         for comparator, limit in (
             (feature.drift_comparator, drift),
             (feature.skew_comparator, skew),

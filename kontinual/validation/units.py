@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Conversion", "UnitChange", "conversions", "unit_change"]
+__all__ = ["Conversion", "UnitChange", "Values", "conversions", "distance_between", "unit_change"]
 
 Values = npt.NDArray[np.float64]
 
@@ -30,6 +30,7 @@ _QUANTITIES: dict[str, dict[str, float]] = {
     "time": {"seconds": 1, "milliseconds": 0.001, "minutes": 60, "hours": 3600, "days": 86400},
     "volume": {"litres": 1, "millilitres": 0.001, "gallons": 3.785411784},
     "energy": {"kWh": 1, "MWh": 1000, "Wh": 0.001, "joules": 1 / 3.6e6},
+    "angle": {"°": 1, "radians": 57.29577951},
     "share": {"%": 0.01, "fraction": 1, "‰": 0.001},
     "money": {"whole units": 1, "hundredths": 0.01},
 }  # fmt: skip
@@ -77,10 +78,9 @@ class UnitChange:
 
 
 def conversions(unit: str) -> list[Conversion]:
-    """The conversions from a unit; from the commonest units when it is empty or unknown."""
+    """The conversions from a unit; from the commonest units when none is declared."""
     name = _ALIASES.get(unit.strip().lower(), unit.strip())
-    found = list(_from(name))
-    return found or [c for common in _COMMON for c in _from(common)]
+    return [c for start in ([name] if name else _COMMON) for c in _from(start)]
 
 
 def unit_change(now: Values, before: Values, *, unit: str = "") -> UnitChange | None:
@@ -93,11 +93,13 @@ def unit_change(now: Values, before: Values, *, unit: str = "") -> UnitChange | 
     """
     if min(len(now), len(before)) < 30 or np.ptp(before) == 0 or np.ptp(now) == 0:
         return None
-    distance = _ks(now, before)
+    distance = distance_between(now, before)
     chance = 1.63 * np.sqrt(1 / len(now) + 1 / len(before))  # 1 % level of the two-sample test
     if distance < max(0.15, 2 * chance):
         return None
-    candidates = [UnitChange(c, distance, _ks(now, c(before))) for c in conversions(unit)]
+    candidates = [
+        UnitChange(c, distance, distance_between(now, c(before))) for c in conversions(unit)
+    ]
     best = min(candidates, key=lambda c: c.explained)
     # A shift this near to total happens to no quantity by itself, so the rest may be season.
     share = 0.6 if distance > 0.8 and unit else 0.35
@@ -118,7 +120,7 @@ def _from(unit: str) -> Iterator[Conversion]:
             )
 
 
-def _ks(a: Values, b: Values) -> float:
+def distance_between(a: Values, b: Values) -> float:
     """Two-sample Kolmogorov-Smirnov distance of two samples, [n] and [m].
 
     As in the Lévy metric a value may be off by a little (2 % of the standard

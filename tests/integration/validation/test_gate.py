@@ -62,6 +62,24 @@ def test_small_samples_of_neighbouring_weeks_are_accepted(flights, loop, lake):
         assert result.reasons == [], f"{start} {first:.0f} {second:.0f} days"
 
 
+def test_small_served_spans_are_accepted_long_after_the_history(flights, judge):
+    """As in a loop that retrains now and then: two large spans of winter, then a year of small."""
+    month = flights["departure"].dt.month
+    for number in (1, 2):
+        assert judge(flights[month == number], "history").accepted
+    for number in range(3, 13):
+        verdict = judge(flights[month == number].sample(SAMPLE, random_state=number))
+        assert verdict.accepted, f"month {number}: {verdict.reasons}"
+
+
+@pytest.mark.parametrize(("before", "now"), [(2, 5), (3, 6), (6, 9), (8, 11)])
+def test_a_quarter_without_an_accepted_span_is_no_reason_to_refuse(flights, judge, before, now):
+    month = flights["departure"].dt.month
+    for number in (before, now):
+        verdict = judge(flights[month == number].sample(SAMPLE, random_state=number))
+        assert verdict.accepted, f"month {number}: {verdict.reasons}"
+
+
 def without_carrier(frame):
     return frame.drop(columns="carrier")
 
@@ -119,6 +137,17 @@ def test_a_poison_is_refused_by_name(may, judge, lake, tmp_path, poison, reason)
     assert "Span 2 of flights: rejected" in page
     assert f"TFDV</dt><dd>{verdict.tfdv_version}" in page
     assert "http" not in page
+
+
+def test_a_release_upstream_in_the_middle_of_a_span_is_refused(flights, judge):
+    assert judge(window(flights, "2013-03-01", 31, seed=1), "history").accepted
+    frame = window(flights, "2013-04-01", 61, seed=2, rows=2 * SAMPLE)
+    late = frame["departure"] >= pd.Timestamp("2013-05-01", tz="UTC")
+    frame.loc[late, "distance"] *= 1.609344
+    frame.loc[late, "temp"] = (frame.loc[late, "temp"] - 32) / 1.8
+    verdict = judge(frame)
+    assert not verdict.accepted
+    assert verdict.reasons[0].startswith("`distance`: its unit seems to have changed from 2013-0")
 
 
 def test_after_a_refused_span_the_next_one_is_compared_with_the_last_accepted(may, judge, lake):
