@@ -111,7 +111,7 @@ def _plots(report: DemoReport, series: Series) -> str:
             "Both models on the same rows, by the time of the events. A dotted line is a new "
             "champion taking over.",
         )
-    moments = [_moment(p.time) for p in [*series.weights, *series.drift]]
+    moments = [_moment(w.time) for w in series.weights] + [_moment(d.time) for d in series.drift]
     moments += [_moment(t.received_at) for t in report.triggers]
     if not moments:
         return drawn
