@@ -63,6 +63,7 @@ EXTRAS = {
         "prometheus-api-client>=0.7,<0.8",
         "prometheus-client>=0.21",
         "psutil>=5.9",
+        "scipy>=1.14",
         "sqlalchemy>=2.0.30,<3",
         "uvicorn>=0.30",
     ],

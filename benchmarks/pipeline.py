@@ -86,7 +86,7 @@ def main() -> None:
     seconds = {}
     for name in ("plain", "pipeline"):
         url, settings = demo_home(DemoOptions(out=out / name))
-        with Stack(settings, url):
+        with Stack(settings, url, owned=True):
             if name == "plain":
                 seconds[name] = plain_seconds(url, settings, out / name)
             else:

@@ -16,7 +16,7 @@ def train(
     model: dsl.Output[dsl.Model],
     metrics: dsl.Output[dsl.Metrics],
 ) -> str:
-    """Train, export to ONNX, check the export, register it as the challenger.
+    """Train, export to ONNX, check the export, register it as a version.
 
     Args:
         loop: URL of the loop's declaration (loop.yaml).

@@ -12,9 +12,7 @@ app = typer.Typer()
 
 @app.command()
 def check(
-    loop: Annotated[
-        Path, typer.Argument(help="the declaration, such as examples/flights/loop.yaml")
-    ],
+    loop: Annotated[Path, typer.Argument(help="the declaration (loop.yaml)")],
 ) -> None:
     """Check a declaration; every mistake is named with its line and what would be right."""
     found = load_loop(str(loop))

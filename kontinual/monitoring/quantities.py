@@ -59,9 +59,10 @@ class _Terms:
         window = self.timing.text(self.timing.window(self.kind))
         return f"sum by ({labels}) (increase({counter}{{{matchers}}}[{window}]))"
 
-    def own(self, series: str) -> str:
+    def own(self, series: str, *, where: str = "") -> str:
         """A recorded series of this loop; one Prometheus may watch several loops."""
-        return f"{series}{{{self.model}}}"
+        matchers = ", ".join(part for part in (self.model, where) if part)
+        return f"{series}{{{matchers}}}"
 
     def reference(self, gauge: str, *, by: str = "", where: str = "") -> str:
         """A reference gauge, the same from every replica."""
@@ -105,9 +106,12 @@ def _feature_drift(t: _Terms) -> list[RecordingRule]:
     counts = t.count("kontinual_feature_total", by="feature, bin")
     reference = t.reference("kontinual_reference_feature_share", by="feature, bin")
     rows = t.own("kontinual:feature_rows:window")
+    data = t.timing.loop.data
+    seasonal = "|".join(f.name for f in data.features if f.seasonal)
+    steady = f'feature!~"{seasonal}"' if seasonal else ""
     return [
         *_psi(t, "kontinual:feature", counts, reference, over="model, version, feature"),
-        t.judged(t.own("kontinual:feature_psi"), rows=rows, on="feature"),
+        t.judged(t.own("kontinual:feature_psi", where=steady), rows=rows, on="feature"),
     ]
 
 

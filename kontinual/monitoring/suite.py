@@ -134,7 +134,7 @@ def _champion(loop: Loop, version: str) -> dict[str, str]:
 
 
 def _feature_drift(w: _World) -> list[dict[str, str]]:
-    name = w.loop.data.feature_names[0]
+    name = w.loop.data.steady_names[0]
     return _moved(w, "feature_total", "reference_feature_share", feature=name)
 
 

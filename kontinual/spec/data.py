@@ -23,6 +23,10 @@ class _FeatureBase(Strict):
     name: ColumnName
     description: str = ""
     nullable: bool = Field(default=False, description="may a request leave the value null?")
+    seasonal: bool = Field(
+        default=False,
+        description="it moves by nature, such as a date: its drift is recorded, but alerts no one",
+    )
 
 
 class _Ranged(_FeatureBase):
@@ -113,6 +117,11 @@ class Data(Strict):
     @property
     def feature_names(self) -> list[str]:
         return [f.name for f in self.features]
+
+    @property
+    def steady_names(self) -> list[str]:
+        """The features whose drift is worth an alert."""
+        return [f.name for f in self.features if not f.seasonal]
 
     def feature(self, name: str) -> NumberFeature | IntegerFeature | CategoryFeature:
         """The feature of this name; KeyError when there is none."""

@@ -100,7 +100,7 @@ class AlertKind(StrEnum):
 
     `threshold` means, in this order, for each:
 
-    bias-corrected PSI of any feature; bias-corrected PSI of the score; rise of
+    bias-corrected PSI of any feature that is not seasonal; bias-corrected PSI of the score; rise of
     the share of predictions under 0.6 confidence over the reference's; share of
     requests with an anomaly; fall of ROC AUC below the reference's; greatest
     gap between the groups of a slice of (mean score - share of positives);

@@ -6,7 +6,7 @@ from pydantic import Field, model_validator
 
 from kontinual.spec.base import Name, Strict
 from kontinual.spec.data import Data
-from kontinual.spec.decide import Alert, Gate, Monitoring, Rollout, TriggerPolicy
+from kontinual.spec.decide import Alert, AlertKind, Gate, Monitoring, Rollout, TriggerPolicy
 from kontinual.spec.training import Training, Validation
 
 __all__ = ["API_VERSION", "Loop"]
@@ -38,4 +38,7 @@ class Loop(Strict):
         unknown = sorted(set(self.validation.max_drift_by_feature) - set(self.data.feature_names))
         if unknown:
             raise ValueError(f"validation.max_drift_by_feature names no feature: {unknown}")
+        watches_drift = self.monitoring.alert(AlertKind.FEATURE_DRIFT) is not None
+        if watches_drift and not self.data.steady_names:
+            raise ValueError("an alert on feature_drift needs a feature that is not seasonal")
         return self

@@ -48,7 +48,10 @@ class RunRecord(BaseModel):
     started_at: AwareDatetime
     ended_at: AwareDatetime
     version: str | None = Field(default=None, description="the challenger, if one was trained")
-    champion: str | None = Field(default=None, description="the champion after the run")
+    champion: str | None = Field(
+        default=None,
+        description="the champion after the run; None where the run ended before it asked",
+    )
     span: int | None = None
     steps: list[RolloutStep] = Field(default_factory=list)
 

@@ -34,6 +34,7 @@ def evaluate(
             span=span,
             seed=seed,
         )
+        tracker.set_challenger(version if evaluation.blessed else None)
         report.parent.mkdir(parents=True, exist_ok=True)
         report.write_text(evaluation_html(evaluation), encoding="utf-8")
         here.note(

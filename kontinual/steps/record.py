@@ -5,7 +5,6 @@ from typing import Any
 
 from kontinual.spec import Outcome, RolloutStep, RunRecord
 from kontinual.steps.station import station
-from kontinual.tracking import Tracker
 
 __all__ = ["conclude", "record"]
 
@@ -16,8 +15,6 @@ Notes = dict[str, dict[str, Any]]
 def record(loop: str, run_id: str, trigger: str) -> RunRecord:
     """Close the run's journal with its outcome."""
     with station("close", loop, run_id) as here:
-        tracker = Tracker(here.settings.tracking_uri, here.loop.name)
-        tracker.set_challenger(None)
         notes = here.journal.notes()
         outcome, reason = conclude(notes)
         finished = RunRecord(
@@ -29,13 +26,22 @@ def record(loop: str, run_id: str, trigger: str) -> RunRecord:
             started_at=notes.get("admit", notes["close"])["started_at"],
             ended_at=datetime.now(UTC),
             version=notes.get("train", {}).get("version"),
-            champion=tracker.champion(),
+            champion=_champion(notes),
             span=notes.get("ingest", {}).get("span"),
             steps=[RolloutStep(**s) for s in notes.get("rollout", {}).get("steps", [])],
         )
         here.journal.finish(finished)
         here.note(outcome=outcome.value, reason=reason)
         return finished
+
+
+def _champion(notes: Notes) -> str | None:
+    """Who serves after the run, as the last step that asked the registry knew it."""
+    for step in ("rollout", "evaluate"):
+        if "champion" in notes.get(step, {}):
+            champion: str | None = notes[step]["champion"]
+            return champion
+    return None
 
 
 def conclude(notes: Notes) -> tuple[Outcome, str]:

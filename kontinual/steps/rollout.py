@@ -36,18 +36,21 @@ def rollout(loop: str, run_id: str, *, version: str, report: Path) -> RolloutRes
     with station("rollout", loop, run_id) as here:
         # The champion it was judged against: if another took over since, it is not promoted.
         champion = here.journal.notes()["evaluate"]["champion"]
+        parts = collaborators(here.loop, here.settings)
         result = shift(
             here.loop,
             champion=champion,
             challenger=version,
             speedup=here.settings.speedup,
-            **collaborators(here.loop, here.settings),
+            **parts,
         )
+        parts["registry"].set_challenger(None)
         report.parent.mkdir(parents=True, exist_ok=True)
         report.write_text(_markdown(result), encoding="utf-8")
         here.note(
             outcome=result.outcome.value,
             reason=result.reason,
+            champion=result.champion,
             steps=[step.model_dump(mode="json") for step in result.steps],
         )
         return result

@@ -22,7 +22,7 @@ def train(
     seed: int,
     out: Path,
 ) -> tuple[str, ModelPackage]:
-    """Train, export, check the export, and register the package as the challenger.
+    """Train, export, check the export, and register the package as a version.
 
     Args:
         loop: URL of the declaration.
@@ -44,6 +44,5 @@ def train(
         tracker = Tracker(here.settings.tracking_uri, here.loop.name)
         quality = {k: float(v) for k, v in package.reference.quality.model_dump().items()}
         version = tracker.register(out, run_id=run_id, metrics=quality)
-        tracker.set_challenger(version)
         here.note(version=version, algorithm=algorithm, quality=quality)
         return version, package

@@ -47,7 +47,7 @@ def demo(options: DemoOptions) -> DemoReport:
     setup_seconds = time.monotonic() - began
     began = time.monotonic()
     console.print("starting Prometheus, Alertmanager, Envoy, collector and trigger")
-    with Stack(settings, url):
+    with Stack(settings, url, owned=True):
         console.print(f"Prometheus {settings.prometheus}   Alertmanager {settings.alertmanager}")
         first = first_run(
             loop,

@@ -4,7 +4,7 @@ from rich.console import Console
 from rich.table import Table
 
 from kontinual.local.demo.options import DemoOptions
-from kontinual.local.demo.report import DemoReport, Score
+from kontinual.local.demo.report import DemoReport, Score, TriggerReport
 
 __all__ = ["summarise"]
 
@@ -45,15 +45,15 @@ def _pair(champion: Score, frozen: Score) -> list[str]:
 
 
 def _triggers(report: DemoReport) -> Table:
-    table = Table("trigger", "alert", "decision", "reason", "run", title="triggers")
+    """Accepted triggers one by one, the others by alert with their last reason."""
+    table = Table("triggers", "alert", "decision", "reason (the last)", title="triggers")
+    groups: dict[tuple[str, str, str], list[TriggerReport]] = {}
     for trigger in report.triggers:
-        table.add_row(
-            trigger.id,
-            trigger.alert or trigger.source,
-            trigger.decision,
-            trigger.reason,
-            trigger.run or "",
-        )
+        key = (trigger.alert or trigger.source, trigger.decision, trigger.run or "")
+        groups.setdefault(key, []).append(trigger)
+    for (alert, decision, _), several in groups.items():
+        numbers = f"{several[0].id}" if len(several) == 1 else f"{len(several)} times"
+        table.add_row(numbers, alert, decision, several[-1].reason)
     return table
 
 

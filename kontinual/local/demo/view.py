@@ -108,7 +108,7 @@ class View:
             champion, frozen = self._scores.champion(month), self._scores.frozen(month)
             if champion and frozen and f"month {month}" not in self._said:
                 self._said.add(f"month {month}")
-                self.console.print(
+                self._print(
                     f"month {month}: {champion.rows} rows, version {self._scores.version(month)}, "
                     f"AUC {champion.roc_auc:.3f} against the frozen model's {frozen.roc_auc:.3f}"
                 )
@@ -116,4 +116,8 @@ class View:
     def _say_once(self, line: str) -> None:
         if line not in self._said:
             self._said.add(line)
-            self.console.print(line)
+            self._print(line)
+
+    def _print(self, line: str) -> None:
+        """A whole line, however long: a log is searched, not looked at."""
+        self.console.print(line, soft_wrap=True, markup=False, highlight=False)
