@@ -1,0 +1,74 @@
+"""The one command: everything it promises can be called, and mistakes are told as messages."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from kontinual.cli import COMMANDS, app
+
+MISTAKES = """\
+apiVersion: kontinual.dev/v1alpha1
+kind: Loop
+name: Flights
+data:
+  id: flight_id
+  time: departure
+  label: {name: late, delay: soon}
+  slicez: [origin]
+  history: {table: history.parquet}
+  features:
+    - {name: hour, type: integer, range: [23, 0]}
+training:
+  trainers: [{algorithm: logistic_regression}]
+gates: [{metric: auc, "on": new, min_improvement: 0}]
+monitoring: {alerts: [{kind: quality_decay, threshold: 0.02}]}
+"""
+
+
+def kontinual(*arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "kontinual", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_explains_itself(command: str):
+    told = CliRunner().invoke(app, [command, "--help"], prog_name="kontinual")
+    assert told.exit_code == 0, told.output
+    assert f"Usage: kontinual {command}" in told.output
+
+
+def test_the_command_alone_lists_all_commands():
+    told = CliRunner().invoke(app, ["--help"]).output
+    assert [name for name in COMMANDS if name not in told] == []
+
+
+def test_an_unknown_command_is_refused():
+    told = CliRunner().invoke(app, ["retrian"])
+    assert told.exit_code == 2
+    assert "retrian" in told.output
+
+
+def test_check_names_every_mistake_by_its_line(tmp_path: Path):
+    path = tmp_path / "loop.yaml"
+    path.write_text(MISTAKES)
+    told = kontinual("check", str(path))
+    assert told.returncode == 1
+    assert "Traceback" not in told.stderr
+    for place in (
+        f"{path}:3: name: ",
+        f"{path}:7: data.label.delay: a duration is written like 90s, 6h, 1d12h or 4w",
+        f"{path}:8: data.slicez: unknown key, did you mean `slices`?",
+        f"{path}:11: data.features[0]: range needs low < high, but got [23.0, 0.0]",
+        f"{path}:14: gates[0].metric: ",
+    ):
+        assert place in told.stderr
+
+
+def test_a_file_that_is_not_there_is_a_message(tmp_path: Path):
+    told = kontinual("check", str(tmp_path / "none.yaml"))
+    assert told.returncode == 1
+    assert "none.yaml: the declaration can not be read" in told.stderr
+    assert "Traceback" not in told.stderr
