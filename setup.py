@@ -42,6 +42,7 @@ EXTRAS = {
     "train": [
         *PIPELINE,
         *TRACKING,
+        "cmaes>=0.11",
         "jinja2>=3.1",
         "matplotlib>=3.9",
         "onnxruntime>=1.20",
@@ -53,8 +54,10 @@ EXTRAS = {
     ],
     "serve": [
         "kserve>=0.21,<0.22",
+        "orjson>=3.10",
         "onnxruntime>=1.20",
         "prometheus-client>=0.21",
+        "uvloop>=0.20",
     ],
     "control": [
         *PIPELINE,

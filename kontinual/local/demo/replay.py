@@ -50,11 +50,11 @@ class Replay:
             for count, row in enumerate(self._traffic):
                 due = max(due + 1 / self._rate, loop_time() - 0.5)
                 await asyncio.sleep(max(0.0, due - loop_time()))
-                self.now = row.time
+                self.now = max(row.time, self.now or row.time)
                 await self._in_flight.acquire()
                 group.create_task(self._predict(client, row, on_answer))
                 if count % 20 == 0:
-                    await self._deliver(client, until=row.time)
+                    await self._deliver(client, until=self.now)
         async with httpx.AsyncClient(timeout=10) as client:
             await self._deliver(client, until=None)
 

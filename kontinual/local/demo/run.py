@@ -90,7 +90,7 @@ async def _replay(
     with View(scores, watch, months=options.months) as view:
 
         def look() -> None:
-            traffic.dense = watch.run_in_progress is not None
+            traffic.held = watch.run_in_progress is not None
             view.show()
 
         looking = asyncio.create_task(watch.follow(look))

@@ -33,6 +33,9 @@ class Scoreboard:
         self._known: dict[tuple[int | None, int], tuple[Quality | None, Quality | None]] = {}
 
     def add(self, answer: Answer) -> None:
+        """Keep an answer. Extra rows do not count: they would weigh months with a run more."""
+        if answer.row.extra:
+            return
         self._answers.setdefault(answer.row.month, []).append(answer)
 
     @property

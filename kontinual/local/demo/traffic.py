@@ -1,8 +1,9 @@
 """The rows that the demo sends, and the order and density in which they come."""
 
+import random
 import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -15,6 +16,7 @@ from kontinual.spec import Loop
 __all__ = ["Row", "Traffic"]
 
 MILES_TO_KM = 1.609344
+EXTRA_REACH = pd.Timedelta(days=30)
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,14 +28,16 @@ class Row:
     time: datetime
     month: int
     frozen: float
+    extra: bool = False
 
 
 class Traffic:
-    """The replayed months in order of time, thinned while nothing goes on.
+    """The replayed months in order of time, thinned to an even sample.
 
-    A run takes minutes of the wall clock, in which a month of the demo would
-    pass. So while one goes on every row is sent, at the same rate: the demo's
-    calendar slows down and the canary sees traffic.
+    A run takes a minute of the wall clock, in which months of the demo would
+    pass instead of an hour. So the calendar stands still while one goes on, and
+    the traffic goes on with `extra` rows: those of the last 30 days that the
+    sample left out. They are served and learnt from like any other.
     """
 
     def __init__(
@@ -58,22 +62,39 @@ class Traffic:
         counts = self._times.dt.month.value_counts()
         share = self._times.dt.month.map(options.rows_per_month / counts)
         self._thinned = self._luck < share.to_numpy()
-        self.dense = False
+        self._sent: set[int] = set()
+        self._random = random.Random(options.seed)  # noqa: S311  # a sample, no secret
+        self.held = False
 
     def __len__(self) -> int:
-        """Rows that are sent when no run ever goes on."""
+        """Rows of the calendar, without the extra ones."""
         return int(self._thinned.sum())
 
     def __iter__(self) -> Iterator[Row]:
-        left_out: list[int] = []
-        for i in range(len(self._frame)):
-            if self.dense or self._thinned[i]:
-                yield self._row(i)
-            elif self._times.iloc[i].month == self._options.months[-1]:
-                left_out.append(i)
+        for i in np.flatnonzero(self._thinned):
+            yield from self._extra(until=int(i))
+            yield self._row(int(i))
         # A run that is still going on at the end needs traffic to come to its own end.
-        while self.dense and left_out:
-            yield self._row(left_out.pop())
+        yield from self._extra(until=len(self._frame))
+
+    def _extra(self, *, until: int) -> Iterator[Row]:
+        """Rows of the last 30 days, each at most once, for as long as the calendar is held."""
+        pool: list[int] | None = None
+        while self.held:
+            pool = self._left_out(until) if pool is None else pool
+            if not pool:
+                return
+            chosen = pool.pop()
+            self._sent.add(chosen)
+            yield replace(self._row(chosen), extra=True)
+
+    def _left_out(self, until: int) -> list[int]:
+        """What the sample left out in the 30 days before a row, shuffled."""
+        now = self._times.iloc[min(until, len(self._frame) - 1)]
+        first = int(self._times.searchsorted(now - EXTRA_REACH))
+        rows = [i for i in range(first, until) if not self._thinned[i] and i not in self._sent]
+        self._random.shuffle(rows)
+        return rows
 
     def _row(self, i: int) -> Row:
         data, values = self._loop.data, self._frame.iloc[i]

@@ -1,7 +1,6 @@
 """The demo's own parts: options, traffic, score."""
 
-from datetime import UTC, datetime
-from itertools import pairwise
+from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import pandas as pd
@@ -67,27 +66,33 @@ def test_quiet_traffic_is_thinned_evenly_and_is_the_same_for_a_seed():
     assert [r.time for r in rows] == sorted(r.time for r in rows)
 
 
-def test_every_row_is_sent_while_a_run_goes_on():
-    dense = traffic()
-    dense.dense = True
-    assert len(list(dense)) == 2000
-
-
-def test_a_run_that_outlasts_the_calendar_gets_the_rows_left_out():
-    stream = traffic()
-    rows = []
+def test_the_calendar_stands_still_while_a_run_goes_on_and_each_row_is_sent_once():
+    stream, rows = traffic(), []
     for row in stream:
         rows.append(row)
-        stream.dense = len(rows) > 300
-    ids = [r.instance["flight_id"] for r in rows]
-    assert len(ids) == len(set(ids))
-    assert any(later.time < earlier.time for earlier, later in pairwise(rows))
+        stream.held = 100 <= len(rows) < 400
+    extra = [r for r in rows if r.extra]
+    calendar = [r for r in rows if not r.extra]
+    assert len(extra) == 300
+    assert [r.instance["flight_id"] for r in calendar] == [
+        r.instance["flight_id"] for r in traffic()
+    ]
+    assert len({r.instance["flight_id"] for r in rows}) == len(rows)
+    held_at = rows[99].time
+    assert all(held_at - timedelta(days=30) <= r.time <= rows[400].time for r in extra)
+
+
+def test_a_run_that_outlasts_the_calendar_goes_on_to_have_traffic():
+    stream, rows = traffic(), []
+    for row in stream:
+        rows.append(row)
+        stream.held = len(rows) >= len(stream)
+    assert [r.extra for r in rows[: len(stream)]] == [False] * len(stream)
+    assert len(rows) > len(stream) + 500
 
 
 def test_nulls_travel_as_null_and_poison_changes_units_of_its_month_alone():
-    poisoned = traffic(poison=4)
-    poisoned.dense = True
-    rows = list(poisoned)
+    rows = list(traffic(poison=4))
     assert {r.instance["temp"] for r in rows if r.month == 3} == {50.0, None}
     assert {r.instance["temp"] for r in rows if r.month == 4} == {10.0, None}
     assert {r.instance["distance"] for r in rows if r.month == 4} == {1.609344}
