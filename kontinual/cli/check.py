@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from kontinual.spec import load_loop
+from kontinual.training import check_trainers
 
 app = typer.Typer()
 
@@ -16,6 +17,7 @@ def check(
 ) -> None:
     """Check a declaration; every mistake is named with its line and what would be right."""
     found = load_loop(str(loop))
+    check_trainers(found)
     watched = ", ".join(alert.kind.value for alert in found.monitoring.alerts)
     print(f"{loop}: loop {found.name!r} is valid")
     print(f"  features    {len(found.data.features)}, label {found.data.label.name!r}")

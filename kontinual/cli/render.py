@@ -84,8 +84,8 @@ def _write(path: Path, text: str) -> None:
 
 def _write_envoy(settings: Settings, folder: Path) -> None:
     """Envoy's files, by the code that moves them later; files with weights in them stay."""
-    from kontinual.local.envoy_config import prepare_envoy
     from kontinual.local.ports import address_of
+    from kontinual.rollout.envoy_config import prepare_envoy
 
     _, listen_port = address_of(settings.gateway_url, setting="KONTINUAL_GATEWAY_URL")
     host, admin_port = address_of(settings.gateway_admin, setting="KONTINUAL_GATEWAY_ADMIN")

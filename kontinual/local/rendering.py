@@ -4,11 +4,11 @@ import secrets
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from kontinual.local.envoy_config import prepare_envoy
 from kontinual.local.ports import address_of
 from kontinual.local.programs import write_private
 from kontinual.local.services import Files
 from kontinual.monitoring import render_alertmanager, render_prometheus, render_rules
+from kontinual.rollout.envoy_config import prepare_envoy
 from kontinual.settings import Settings
 from kontinual.spec import Loop
 

@@ -6,10 +6,10 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict
 
 from kontinual.local.environment import settings_environment
-from kontinual.local.envoy_config import envoy_arguments
 from kontinual.local.ports import address_of
 from kontinual.local.programs import Program
 from kontinual.local.tools import find_tool
+from kontinual.rollout.envoy_config import envoy_arguments
 from kontinual.settings import Settings
 
 __all__ = ["Files", "Service", "services"]

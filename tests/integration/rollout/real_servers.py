@@ -13,7 +13,7 @@ from pathlib import Path
 
 import httpx
 
-from kontinual.local.envoy_config import envoy_arguments, prepare_envoy, write_moved
+from kontinual.rollout.envoy_config import envoy_arguments, prepare_envoy, write_moved
 
 ROOT = Path(__file__).parents[3]
 

@@ -6,7 +6,6 @@ from pathlib import Path
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kontinual.local import envoy_config as for_the_stack
 from kontinual.rollout.envoy_config import (
     CLUSTERS_FILE,
     ROUTES_FILE,
@@ -62,7 +61,3 @@ def test_routes_hold_each_weight_once_in_a_fixed_order(weights: dict[str, int]) 
 def test_a_predictor_on_a_named_host_is_looked_up_and_one_on_an_address_is_not() -> None:
     tree = json.loads(render_clusters({"1": ("127.0.0.1", 7), "2": ("models.local", 8)}))
     assert [c["type"] for c in tree["resources"]] == ["STATIC", "STRICT_DNS"]
-
-
-def test_the_stack_uses_the_same_code_as_the_gateway() -> None:
-    assert for_the_stack.render_routes is render_routes

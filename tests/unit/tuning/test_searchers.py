@@ -10,7 +10,7 @@ from kontinual.spec import Loop
 from kontinual.tuning import Space, Suggestion, make_searcher
 
 MakeLoop = Callable[..., Loop]
-_ALGORITHMS = ["random", "tpe", "multivariate-tpe", "grid", "sobol"]
+_ALGORITHMS = ["random", "tpe", "multivariate-tpe", "grid", "cmaes", "sobol"]
 
 
 def _search(
