@@ -33,8 +33,8 @@ class DemoOptions:
     loop: Path = Path("examples/flights/loop.yaml")
     out: Path = Path("build/demo")
     months: tuple[int, ...] = field(default_factory=lambda: tuple(range(3, 13)))
-    rows_per_month: int = 1200
-    rate: float = 100.0
+    rows_per_month: int = 2400
+    rate: float = 200.0
     seed: int = 0
     poison: int | None = None
     bad_challenger: bool = False
