@@ -13,7 +13,7 @@ def demo(
     months: Annotated[str, typer.Option(help="months to replay, within 3-12")] = "3-12",
     rows: Annotated[int, typer.Option(help="rows a month while no run goes on")] = 2400,
     rate: Annotated[
-        float, typer.Option(help="requests a second; half of it while a run goes on")
+        float, typer.Option(help="requests a second, half while a run goes on")
     ] = 200.0,
     seed: Annotated[int, typer.Option(help="of the sample and of every run")] = 0,
     poison: Annotated[
