@@ -113,7 +113,11 @@ def _ini(key: str, value: str) -> str:
 
 
 def _quoted(value: str) -> str:
+    """A value in quotes; supervisord strips every quote from both ends of what it reads."""
     for quote in ('"', "'"):
-        if quote not in value:
+        if quote not in value and value.strip("'\"") == value:
             return f"{quote}{value}{quote}"
-    raise ServiceError(f"supervisord can not be told a value with both kinds of quotes: {value!r}")
+    raise ServiceError(
+        "supervisord can not be told a value with both kinds of quotes, or with one at an end:"
+        f" {value!r}"
+    )
