@@ -224,7 +224,7 @@ def test_an_alert_is_true_only_while_its_own_series_is(
         lambda: [t for t in http.get("/api/v1/triggers").json() if t["decision"] != "hold"]
     )
     assert (
-        told[0]["reason"] == 'no longer true: kontinual:quality_decay:value{model="flights"} > 0.02'
+        told[0]["reason"] == 'no longer true: kontinual:quality_decay:value{model="flights"} > 0.03'
     )
 
 

@@ -193,7 +193,7 @@ def test_a_real_alertmanager_delivers_one_alert_into_one_decision(
     assert (trigger["source"], trigger["alert"]) == ("alertmanager", "quality_decay")
     assert (trigger["decision"], trigger["summary"]) == ("accept", "worse")
     assert trigger["run"] == get(port, "runs")[0]["id"]
-    assert 'kontinual:quality_decay:value{model="flights"} > 0.02' in prometheus.queries
+    assert 'kontinual:quality_decay:value{model="flights"} > 0.03' in prometheus.queries
 
 
 def is_ready(url: str) -> bool:
