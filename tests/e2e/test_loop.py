@@ -38,7 +38,7 @@ def alert_runs(report: dict[str, Any]) -> list[dict[str, Any]]:
     """The runs that an alert started."""
     triggers = {t["id"]: t for t in report["triggers"]}
     started = [r for r in report["runs"] if r["trigger"] in triggers]
-    return [r for r in started if triggers[r["trigger"]]["source"] == "alert"]
+    return [r for r in started if triggers[r["trigger"]]["source"] == "alertmanager"]
 
 
 def test_the_world_changes_and_the_model_is_retrained_and_promoted(tmp_path: Path):
@@ -54,7 +54,7 @@ def test_the_world_changes_and_the_model_is_retrained_and_promoted(tmp_path: Pat
 
 
 def test_poisoned_data_is_refused_by_name_and_the_champion_stays(tmp_path: Path):
-    report = play(tmp_path / "demo", "--months", "3-4", "--poison", "3")
+    report = play(tmp_path / "demo", "--months", "3", "--poison", "3")
     refused = [r for r in alert_runs(report) if r["outcome"] == "rejected_data"]
     assert refused
     assert "distance" in refused[0]["reason"]
@@ -63,7 +63,7 @@ def test_poisoned_data_is_refused_by_name_and_the_champion_stays(tmp_path: Path)
 
 
 def test_a_challenger_that_answers_wrongly_online_is_rolled_back_at_once(tmp_path: Path):
-    report = play(tmp_path / "demo", "--months", "3-4", "--bad-challenger")
+    report = play(tmp_path / "demo", "--months", "3", "--bad-challenger")
     ended = alert_runs(report)
     assert ended
     assert {r["outcome"] for r in ended} <= {"rolled_back", "rejected_model"}
