@@ -32,7 +32,7 @@ def demo(
 
     January and February 2013 train the first model; the following months are
     replayed as predictions, and their labels come late. Real Prometheus,
-    Alertmanager, Envoy, KServe and TFDV do the rest. About 8 minutes.
+    Alertmanager, Envoy, KServe and TFDV do the rest. About 9 minutes.
     """
     from kontinual.local.demo import DemoOptions, parse_months, summarise
     from kontinual.local.demo import demo as run

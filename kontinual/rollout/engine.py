@@ -249,7 +249,7 @@ class Engine:
         """Whom traffic belongs to. A silent registry stops no retreat before the swap."""
         try:
             return self.registry.champion()
-        except Exception:
+        except Exception:  # whatever ails the registry, traffic has to go back to somebody
             if state.phase is Phase.PROMOTING:
                 raise
             return state.champion
