@@ -291,4 +291,6 @@ def test_a_restarted_replica_loses_no_rows_of_the_other(prometheus: Answers, wor
     world.replicas[0]._rows.reset()
     wait(lambda: ask(client, "min(kontinual_predictions_total)") == {(): 0}, client)
     query = "sum(increase(kontinual_predictions_total[10m]))"
-    assert ask(client, query)[()] == pytest.approx(ROWS, rel=0.05)
+    # increase() extrapolates by up to a scrape at each end, of some ten that were taken;
+    # a reset taken for a fall would lose the half of the rows.
+    assert 0.95 * ROWS <= ask(client, query)[()] <= 1.2 * ROWS
