@@ -183,7 +183,7 @@ def wait(ready: Callable[[], bool], client: httpx.Client, *, seconds: float = 60
         try:
             if ready():
                 return
-        except (httpx.TransportError, KeyError):
+        except (httpx.HTTPError, KeyError):  # 503 while it opens its store
             pass
         time.sleep(0.2)
     raise AssertionError(f"Prometheus at {client.base_url} was not ready in {seconds} s")
@@ -193,7 +193,8 @@ def ask(
     client: httpx.Client, query: str, *labels: str, moment: float | None = None
 ) -> dict[tuple[str, ...], float]:
     at = {} if moment is None else {"time": moment}
-    answer: dict[str, Any] = client.get("/api/v1/query", params={"query": query, **at}).json()
+    reply = client.get("/api/v1/query", params={"query": query, **at})
+    answer: dict[str, Any] = reply.raise_for_status().json()
     return {
         tuple(found["metric"][name] for name in labels): float(found["value"][1])
         for found in answer["data"]["result"]
