@@ -31,6 +31,7 @@ from kontinual.spec.load import InvalidLoop, Problem, load_loop, parse_loop
 from kontinual.spec.loop import API_VERSION, Loop
 from kontinual.spec.metrics import LOW_CONFIDENCE, SCORE_BINS
 from kontinual.spec.records import Outcome, RolloutStep, RunRecord
+from kontinual.spec.schedule import Schedule
 from kontinual.spec.training import (
     CategoricalParameter,
     DiscreteParameter,
@@ -79,6 +80,7 @@ __all__ = [
     "RolloutChecks",
     "RolloutStep",
     "RunRecord",
+    "Schedule",
     "Trainer",
     "Training",
     "TriggerPolicy",

@@ -7,6 +7,7 @@ from pydantic import Field, model_validator
 from kontinual.spec.base import Name, Strict
 from kontinual.spec.data import Data
 from kontinual.spec.decide import Alert, AlertKind, Gate, Monitoring, Rollout, TriggerPolicy
+from kontinual.spec.schedule import Schedule
 from kontinual.spec.training import Training, Validation
 
 __all__ = ["API_VERSION", "Loop"]
@@ -28,6 +29,7 @@ class Loop(Strict):
     rollout: Rollout = Rollout()
     monitoring: Monitoring
     trigger: TriggerPolicy = TriggerPolicy()
+    schedule: Schedule | None = None
 
     def condition(self, alert: Alert) -> str:
         """The PromQL condition under which an alert fires, and is still true when re-checked."""
