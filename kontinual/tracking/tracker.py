@@ -47,17 +47,37 @@ class Tracker:
         self._trials = TrialLog(self._store, loop_name)
         self._clock = clock
 
-    def log_trial(self, run_id: str, trial: TrialRecord) -> None:
+    def log_trial(self, run_id: str, trial: TrialRecord, *, name: str | None = None) -> None:
         """Keep a trial of a run.
+
+        Args:
+            run_id: the run.
+            trial: how it went.
+            name: what it is called by who runs it, if anything; a second record under
+                the same name takes the place of the first.
 
         Raises:
             TrackingError: MLflow can not be used.
         """
-        with tracking_errors(f"trial {trial.number} of {run_id} can not be logged"):
-            self._trials.log(run_id, trial)
+        with tracking_errors(f"trial {name or trial.number} of {run_id} can not be logged"):
+            self._trials.log(run_id, trial, name=name)
+
+    def open_run(self, run_id: str) -> None:
+        """Make a run known, before processes that know nothing of each other log its trials.
+
+        Raises:
+            TrackingError: MLflow can not be used.
+        """
+        with tracking_errors(f"{run_id} can not be opened"):
+            self._trials.parent(run_id)
+
+    def named_trials(self, run_id: str) -> dict[str, TrialRecord]:
+        """The trials of a run that were logged under a name, by that name."""
+        with tracking_errors(f"the trials of {run_id} can not be read"):
+            return self._trials.named(run_id)
 
     def trials(self, limit: int = 200) -> list[TrialRecord]:
-        """The latest trials of all runs, newest first."""
+        """The latest trials of all runs, newest run first and in a run the last first."""
         with tracking_errors(f"the trials of {self.name} can not be read"):
             return self._trials.newest(limit)
 

@@ -28,6 +28,34 @@ def test_trials_come_back_as_they_were_newest_first(
     assert tracker.trials(limit=2) == [make_trial(0, seed=9), kept[2]]
 
 
+def test_trials_that_ran_side_by_side_come_back_by_their_numbers(
+    tracker: Tracker, make_trial: MakeTrial
+) -> None:
+    tracker.log_trial("flights-1", make_trial(0))
+    for number in (1, 0, 2):
+        tracker.log_trial("flights-2", make_trial(number))
+    assert [t.number for t in tracker.trials()] == [2, 1, 0, 0]
+
+
+def test_a_named_trial_logged_again_takes_the_place_of_what_it_was(
+    uri: str, tracker: Tracker, make_trial: MakeTrial
+) -> None:
+    tracker.open_run("flights-1")
+    Tracker(uri, "flights").log_trial("flights-1", make_trial(0), name="search-x7")
+    lost = make_trial(4, state="failed", error="no metrics")
+    tracker.log_trial("flights-1", lost, name="search-x7")
+    tracker.log_trial("flights-1", make_trial(5))
+    tracker.log_trial("flights-2", make_trial(6), name="search-x7")
+    assert tracker.named_trials("flights-1") == {"search-x7": lost}
+    assert [t.number for t in tracker.trials()] == [6, 5, 4]
+    (run,) = [
+        r
+        for r in _runs(uri)
+        if r.info.run_name == "search-x7" and r.data.tags["kontinual.run"] == "flights-1"
+    ]
+    assert (run.info.status, run.data.tags["state"]) == ("FAILED", "failed")
+
+
 def test_two_loops_in_one_registry_do_not_see_each_others_trials(
     uri: str, tracker: Tracker, make_trial: MakeTrial
 ) -> None:
