@@ -1,4 +1,4 @@
-"""SIGTERM as an exception, so that a rollout can roll back before it goes."""
+"""SIGTERM as an exception, so that what was begun can be taken back before the process goes."""
 
 import signal
 import threading
