@@ -21,8 +21,8 @@ from pydantic import BaseModel
 from tenacity import Retrying, stop_after_attempt, wait_exponential
 
 from kontinual.errors import GatewayError, KontinualError
-from kontinual.rollout.gateway import Gateway, Metrics, Registry
 from kontinual.interrupt import Interrupted, sigterm_interrupts
+from kontinual.rollout.gateway import Gateway, Metrics, Registry
 from kontinual.rollout.observe import Observer
 from kontinual.rollout.plan import Plan
 from kontinual.rollout.state import Phase, RolloutState, RolloutStore
