@@ -14,11 +14,11 @@ import numpy.typing as npt
 from kontinual.errors import TrainingError
 from kontinual.model import Matrix, OnnxModel
 
-__all__ = ["TOLERANCE", "check_fidelity", "onnx_scores", "to_onnx"]
+__all__ = ["OPSET", "TOLERANCE", "check_fidelity", "onnx_scores", "to_onnx"]
 
 TOLERANCE = 1e-4
 # Fixed, so that a newer converter does not write what an older predictor can not read.
-_OPSET = {"": 18, "ai.onnx.ml": 3}
+OPSET = {"": 18, "ai.onnx.ml": 3}
 
 
 def to_onnx(estimator: Any, features: int) -> bytes:
@@ -41,7 +41,7 @@ def to_onnx(estimator: Any, features: int) -> bytes:
                 estimator,
                 initial_types=[("features", FloatTensorType([None, features]))],
                 options={id(estimator): {"zipmap": False}},
-                target_opset=_OPSET,
+                target_opset=OPSET,
             )
     except Exception as exc:  # skl2onnx raises whatever its converters do
         raise TrainingError(f"{type(estimator).__name__} has no ONNX form: {_brief(exc)}") from exc

@@ -13,6 +13,7 @@ __all__ = ["BUILT_IN", "check_trainers", "complete", "trainer"]
 _HERE = "kontinual.training.trainers"
 BUILT_IN = {
     "hist_gradient_boosting": f"{_HERE}.hist_gradient_boosting:HistGradientBoostingTrainer",
+    "keras_mlp": f"{_HERE}.keras_mlp:KerasMlpTrainer",
     "logistic_regression": f"{_HERE}.logistic_regression:LogisticRegressionTrainer",
     "random_forest": f"{_HERE}.random_forest:RandomForestTrainer",
 }

@@ -38,7 +38,7 @@ def test_a_package_holds_all_that_serving_and_monitoring_need(
         loop,
         data,
         algorithm=algorithm,
-        parameters={},
+        parameters={"epochs": 6} if algorithm == "keras_mlp" else {},
         seed=3,
         out=tmp_path / "package",
         clock=lambda: _BIRTH,

@@ -24,6 +24,7 @@ from kontinual.training.export import onnx_scores
 MakeLoop = Callable[..., Loop]
 _SMALL = {
     "hist_gradient_boosting": {"max_iter": 20},
+    "keras_mlp": {"epochs": 6, "batch_size": 64, "learning_rate": 0.01},
     "logistic_regression": {},
     "random_forest": {"n_estimators": 20},
 }
