@@ -1,23 +1,32 @@
 """Which rows are kept for evaluation only."""
 
-from collections.abc import Sequence
-from hashlib import blake2b
+from datetime import timedelta
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 
 __all__ = ["is_holdout"]
 
+# Multiples of the golden ratio, modulo one, fill the unit interval more evenly than those of any
+# other number (Steinhaus' three-gap theorem), so neither weekdays nor months beat against them.
+_GOLDEN = (5**0.5 - 1) / 2
 
-def is_holdout(ids: Sequence[str], share: float) -> npt.NDArray[np.bool_]:
+
+def is_holdout(times: pd.Series, share: float, block: timedelta) -> npt.NDArray[np.bool_]:
     """Is each row held out from training, bool [n].
 
-    It hangs on the id alone, so a row is holdout in whichever span, process,
-    version or year it is looked at; and a greater share only adds rows.
+    Time is cut into blocks, and a block is held out as a whole: rows of one day share its
+    weather and its troubles, and a model that has seen some of them would be examined on what
+    it knows by heart. It hangs on the row's time alone, so a row is holdout in whichever
+    span, process, version or year it is looked at; and a greater share only adds blocks.
 
     Args:
-        ids: the rows' ids, [n].
-        share: expected share of holdout rows, in [0, 1].
+        times: when the rows happened, UTC, [n].
+        share: expected share of blocks held out, in [0, 1].
+        block: length of a block, at least a second; blocks are counted from 1970-01-01 UTC.
     """
-    digests = b"".join(blake2b(str(i).encode(), digest_size=8).digest() for i in ids)
-    return np.frombuffer(digests, dtype=">u8") / 2.0**64 < share
+    moments = pd.DatetimeIndex(pd.to_datetime(times, utc=True)).tz_localize(None)
+    seconds = moments.to_numpy("datetime64[s]").astype(np.int64)
+    numbers = seconds // round(block.total_seconds())
+    return (numbers * _GOLDEN) % 1.0 < share

@@ -233,14 +233,15 @@ class Lake:
         return wanted.reset_index(drop=True)
 
     def _holdout(self, frame: pd.DataFrame) -> npt.NDArray[np.bool_]:
-        return is_holdout(frame[self.loop.data.id].tolist(), self.loop.data.holdout)
+        data = self.loop.data
+        return is_holdout(frame[data.time], data.holdout, data.holdout_block)
 
     def _replay(self, older: Sequence[int], *, seed: int) -> list[pd.DataFrame]:
         """A uniform sample without replacement over the older spans' training rows."""
         if not older:
             return []
-        ids = self.loop.data.id
-        free = [np.flatnonzero(~self._holdout(self.read(n, [ids]))) for n in older]
+        time = self.loop.data.time
+        free = [np.flatnonzero(~self._holdout(self.read(n, [time]))) for n in older]
         sizes = [len(rows) for rows in free]
         rng = np.random.default_rng(seed)
         wanted = min(self.loop.data.replay_rows, sum(sizes))

@@ -1,10 +1,11 @@
 """The data of a loop: features, label, history, slices."""
 
+from datetime import timedelta
 from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from kontinual.spec.base import Duration, Share, Strict
+from kontinual.spec.base import Duration, Share, Strict, format_duration
 
 __all__ = [
     "CategoryFeature",
@@ -110,6 +111,12 @@ class Data(Strict):
     holdout: Share = Field(
         default=0.2, gt=0, lt=0.9, description="share of each span kept for evaluation only"
     )
+    holdout_block: Duration = Field(
+        default="1d",
+        validate_default=True,
+        description="the holdout is drawn in blocks of time this long, so that no row is "
+        "evaluated by a model that learned from its neighbours of the same hour or day",
+    )
     replay_rows: int = Field(
         default=100_000, ge=0, description="rows sampled from all older spans into a training"
     )
@@ -129,6 +136,19 @@ class Data(Strict):
             if feature.name == name:
                 return feature
         raise KeyError(name)
+
+    @model_validator(mode="after")
+    def _blocks(self) -> "Data":
+        if self.holdout_block < timedelta(seconds=1):
+            raise ValueError("holdout_block is at least 1s")
+        longest = self.span * min(self.holdout, 1 - self.holdout)
+        if self.holdout_block > longest:
+            raise ValueError(
+                f"holdout_block {format_duration(self.holdout_block)} leaves spans of "
+                f"{format_duration(self.span)} without held-out or without training rows; "
+                f"with a holdout of {self.holdout:g} it is at most {format_duration(longest)}"
+            )
+        return self
 
     @model_validator(mode="after")
     def _columns(self) -> "Data":

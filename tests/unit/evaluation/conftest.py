@@ -43,6 +43,7 @@ def loop() -> Loop:
                 ],
                 "slices": ["shop"],
                 "holdout": 0.4,
+                "holdout_block": "1s",
                 "history": {"table": "rows.parquet"},
             },
             "training": {"trainers": [{"algorithm": "logistic_regression"}]},

@@ -4,6 +4,7 @@ import pytest
 
 from kontinual.errors import LakeError, ModelPackageError
 from kontinual.evaluation import Evaluation, evaluate, evaluation_html
+from kontinual.lake import is_holdout
 
 
 @pytest.fixture
@@ -145,10 +146,7 @@ def test_a_damaged_package_stops_the_evaluation(judge, model, turned):
 
 def test_a_span_without_held_out_rows_is_a_clear_error(judge, model, lake, rows, loop):
     frame = rows(40)
-    frame["id"] = "x" + frame["id"]
-    from kontinual.lake import is_holdout
-
-    free = frame[~is_holdout(frame["id"].tolist(), loop.data.holdout)]
+    free = frame[~is_holdout(frame["at"], loop.data.holdout, loop.data.holdout_block)]
     lake.write(free, source="table")
 
     with pytest.raises(LakeError, match="span 1 holds no held-out row to evaluate on"):

@@ -36,7 +36,7 @@ def loop() -> Loop:
                 "history": {"table": "orders.parquet"},
                 "span": "10d",
                 "holdout": 0.25,
-                "replay_rows": 300,
+                "replay_rows": 320,
             },
             "training": {"trainers": [{"algorithm": "logistic_regression"}]},
             "gates": [{"metric": "log_loss", "on": "new", "max_regression": 0.0}],

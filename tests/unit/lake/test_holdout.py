@@ -1,71 +1,98 @@
 import subprocess
 import sys
+from datetime import timedelta
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from kontinual.lake import is_holdout
 
-IDS = st.lists(st.text(min_size=1, max_size=20), max_size=50)
+DAY = timedelta(days=1)
+MOMENTS = st.lists(
+    st.datetimes(
+        min_value=pd.Timestamp("1970-01-01").to_pydatetime(),
+        max_value=pd.Timestamp("2100-01-01").to_pydatetime(),
+    ),
+    max_size=50,
+).map(lambda moments: pd.Series(pd.to_datetime(moments, utc=True)))
+BLOCKS = st.timedeltas(min_value=timedelta(seconds=1), max_value=timedelta(days=60))
 
 
-@given(ids=IDS, share=st.floats(0, 1), seed=st.randoms())
-def test_a_row_is_holdout_by_its_id_alone(ids, share, seed):
-    shuffled = list(ids)
+def hours(n, *, start="2013-01-01"):
+    return pd.Series(pd.date_range(start, periods=n, freq="h", tz="UTC"))
+
+
+@given(times=MOMENTS, share=st.floats(0, 1), block=BLOCKS, seed=st.randoms())
+def test_a_row_is_holdout_by_its_time_alone(times, share, block, seed):
+    alone = {t: bool(is_holdout(pd.Series([t]), share, block)[0]) for t in times}
+    shuffled = list(times)
     seed.shuffle(shuffled)
 
-    alone = {i: bool(is_holdout([i], share)[0]) for i in ids}
+    found = is_holdout(pd.Series(pd.to_datetime(shuffled, utc=True)), share, block)
 
-    assert is_holdout(shuffled, share).tolist() == [alone[i] for i in shuffled]
+    assert found.tolist() == [alone[t] for t in shuffled]
 
 
-@given(ids=IDS, shares=st.tuples(st.floats(0, 1), st.floats(0, 1)))
-def test_a_greater_share_only_adds_rows(ids, shares):
+@given(times=MOMENTS, shares=st.tuples(st.floats(0, 1), st.floats(0, 1)), block=BLOCKS)
+def test_a_greater_share_only_adds_rows(times, shares, block):
     small, great = sorted(shares)
 
-    assert (is_holdout(ids, small) <= is_holdout(ids, great)).all()
+    assert (is_holdout(times, small, block) <= is_holdout(times, great, block)).all()
 
 
-def test_the_share_is_met():
-    held = is_holdout([f"20130301-UA{i}-EWR" for i in range(40_000)], 0.2)
+@given(day=st.integers(0, 40_000), share=st.floats(0, 1))
+def test_the_rows_of_a_day_stand_on_one_side(day, share):
+    times = hours(24, start=pd.Timestamp(day, unit="D"))
 
-    assert held.mean() == pytest.approx(0.2, abs=0.008)  # four standard errors
+    assert len(set(is_holdout(times, share, DAY))) == 1
+
+
+@pytest.mark.parametrize("days", [30, 90, 365])
+@pytest.mark.parametrize("start", ["2013-01-01", "2013-06-13", "2026-11-02"])
+def test_the_share_is_met_in_every_stretch_of_time(days, start):
+    held = is_holdout(hours(24 * days, start=start), 0.2, DAY)
+
+    assert held.mean() == pytest.approx(0.2, abs=1.5 / days)
+
+
+def test_every_weekday_and_month_gets_its_share():
+    times = hours(24 * 3652)
+    held = pd.Series(is_holdout(times, 0.2, DAY))
+
+    for group in (times.dt.dayofweek, times.dt.month, times.dt.day):
+        assert held.groupby(group).mean().between(0.15, 0.25).all()
 
 
 def test_bounds_hold_none_and_all():
-    ids = [str(i) for i in range(1000)]
-
-    assert not is_holdout(ids, 0).any()
-    assert is_holdout(ids, 1).all()
-    assert is_holdout([], 0.5).shape == (0,)
+    assert not is_holdout(hours(1000), 0, DAY).any()
+    assert is_holdout(hours(1000), 1, DAY).all()
+    assert is_holdout(hours(0), 0.5, DAY).shape == (0,)
 
 
 def test_it_never_changes_from_one_process_or_release_to_the_next():
-    ids = ["a", "b", "ü", "20130301-UA1545-EWR-0515", "o7"]
-    kept = [True, False, True, True, True]
-    code = f"from kontinual.lake import is_holdout; print(is_holdout({ids!r}, 0.5).tolist())"
-    other = subprocess.run(
-        [sys.executable, "-c", code],
-        capture_output=True,
-        text=True,
-        check=True,
-        env={"PYTHONHASHSEED": "77"},
+    code = (
+        "import pandas as pd; from datetime import timedelta; from kontinual.lake import is_holdout;"
+        "days = pd.Series(pd.date_range('2013-01-01', periods=12, tz='UTC'));"
+        "print(is_holdout(days, 0.3, timedelta(days=1)).nonzero()[0].tolist())"
     )
+    other = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
 
-    assert is_holdout(ids, 0.5).tolist() == kept
-    assert other.stdout.strip() == str(kept)
+    days = pd.Series(pd.date_range("2013-01-01", periods=12, tz="UTC"))
+    assert other.stdout.strip() == "[2, 7, 10]"
+    assert np.flatnonzero(is_holdout(days, 0.3, DAY)).tolist() == [2, 7, 10]
 
 
-def test_training_and_holdout_share_no_row_and_lose_none(lake, rows, verdict):
+def test_training_and_holdout_share_no_day_and_lose_no_row(lake, rows, verdict):
     lake.write(rows(400), source="table")
     lake.write(rows(400, first=400), source="table")
     lake.judge(verdict(1))
 
-    training = set(lake.training_rows(2, seed=1)["order"])
-    held = set(lake.holdout_rows(1)["order"]) | set(lake.holdout_rows(2)["order"])
+    training = lake.training_rows(2, seed=1)
+    held = pd.concat([lake.holdout_rows(1), lake.holdout_rows(2)])
 
-    assert not training & held
-    assert len(training | held) == 800
+    assert not set(training["at"].dt.date) & set(held["at"].dt.date)
+    assert len(set(training["order"]) | set(held["order"])) == 800
     assert np.isclose(len(held) / 800, 0.25, atol=0.06)

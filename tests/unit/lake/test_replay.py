@@ -1,3 +1,5 @@
+from datetime import timedelta
+
 import pytest
 
 from kontinual.errors import DataRejected, LakeError
@@ -22,7 +24,7 @@ def test_the_newest_span_is_whole_and_older_accepted_ones_are_sampled(filled, lo
     training = filled.training_rows(4, seed=1)
     counts = _span_of(training).value_counts().to_dict()
 
-    free = (~is_holdout(filled.read(4)["order"].tolist(), loop.data.holdout)).sum()
+    free = (~is_holdout(filled.read(4)["at"], 0.25, timedelta(days=1))).sum()
     assert counts[4] == free
     assert counts[1] + counts[3] == loop.data.replay_rows
     assert 2 not in counts

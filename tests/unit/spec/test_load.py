@@ -54,6 +54,7 @@ def test_a_mistake_is_named_by_its_line_field_and_rule(
     ("right", "wrong", "place", "path", "message"),
     [
         ("[EWR, JFK, LGA]", "[EWR, EWR]", "- name: origin", "data.features[12]", "stand twice"),
+        ("span: 30d", "span: 4d", "data:", "data", "without training rows; with a holdout of 0.2"),
         ("[origin, carrier]", "[hour]", "data:", "data", "slices name category features"),
         ("steps: [5, 25, 50, 100]", "steps: [5, 25]", "rollout:", "rollout", "end at 100"),
         ("step_timeout: 60d", "step_timeout: 1d", "rollout:", "rollout", "longer than step_dur"),
