@@ -11,10 +11,12 @@ KontinualError
 ├── MetricsUnavailable   Prometheus could not be asked (not: it had no data)
 ├── LedgerError          an entry could not be written or the chain is broken
 ├── ServiceError         a process of the local stack did not come up or died
+├── ClusterError         the Kubernetes API refused, or did not answer
 └── TrackingError        the registry of trials and versions could not be used
 """
 
 __all__ = [
+    "ClusterError",
     "DataRejected",
     "GatewayError",
     "KontinualError",
@@ -72,6 +74,20 @@ class LedgerError(KontinualError):
 
 class ServiceError(KontinualError):
     """A process of the local stack did not come up, or died."""
+
+
+class ClusterError(KontinualError):
+    """The Kubernetes API refused a request, or did not answer."""
+
+    def __init__(self, message: str, *, status: int = 0) -> None:
+        """Tell what was wanted and what came back.
+
+        Args:
+            message: for a person.
+            status: the HTTP status of the refusal; 0 without an answer.
+        """
+        super().__init__(message)
+        self.status = status
 
 
 class TrackingError(KontinualError):
