@@ -11,10 +11,13 @@ app = typer.Typer()
 @app.command()
 def demo(
     months: Annotated[str, typer.Option(help="months to replay, within 3-12")] = "3-12",
-    rows: Annotated[int, typer.Option(help="rows a month while no run goes on")] = 2400,
+    rows: Annotated[int, typer.Option(help="rows a month while no run goes on")] = 8000,
+    batch: Annotated[
+        int, typer.Option(help="rows that one request asks for; one while a run goes on")
+    ] = 5,
     rate: Annotated[
-        float, typer.Option(help="requests a second, half while a run goes on")
-    ] = 200.0,
+        float, typer.Option(help="requests a second; half while a run goes on")
+    ] = 140.0,
     seed: Annotated[int, typer.Option(help="of the sample and of every run")] = 0,
     poison: Annotated[
         int | None, typer.Option(help="a month whose units an upstream release changes")
@@ -42,6 +45,7 @@ def demo(
         out=out,
         months=parse_months(months),
         rows_per_month=rows,
+        rows_per_request=batch,
         rate=rate,
         seed=seed,
         poison=poison,

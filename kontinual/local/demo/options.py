@@ -33,8 +33,9 @@ class DemoOptions:
     loop: Path = Path("examples/flights/loop.yaml")
     out: Path = Path("build/demo")
     months: tuple[int, ...] = field(default_factory=lambda: tuple(range(3, 13)))
-    rows_per_month: int = 2400
-    rate: float = 200.0
+    rows_per_month: int = 8000
+    rows_per_request: int = 5
+    rate: float = 140.0
     seed: int = 0
     poison: int | None = None
     bad_challenger: bool = False
@@ -46,15 +47,17 @@ class DemoOptions:
                 f"--poison takes one of the replayed months {list(self.months)}, "
                 f"but got {self.poison}"
             )
-        if not 200 <= self.rows_per_month <= 20_000:
-            raise SpecError(f"--rows takes 200 to 20000 a month, but got {self.rows_per_month}")
+        if not 200 <= self.rows_per_month <= 30_000:
+            raise SpecError(f"--rows takes 200 to 30000 a month, but got {self.rows_per_month}")
+        if not 1 <= self.rows_per_request <= 100:
+            raise SpecError(f"--batch takes 1 to 100 rows, but got {self.rows_per_request}")
         if not 5 <= self.rate <= 500:
             raise SpecError(f"--rate takes 5 to 500 requests a second, but got {self.rate}")
 
     @property
     def month_seconds(self) -> float:
         """Wall-clock seconds that a month takes while no run is going on."""
-        return self.rows_per_month / self.rate
+        return self.rows_per_month / (self.rate * self.rows_per_request)
 
     @property
     def speedup(self) -> float:

@@ -44,6 +44,8 @@ _OUTCOMES = {
     Outcome.REJECTED_MODEL: "model refused",
     Outcome.ROLLED_BACK: "rolled back",
     Outcome.FAILED: "failed",
+    Outcome.RESTORED: "restored",
+    Outcome.STOPPED: "stopped",
 }
 
 

@@ -31,7 +31,7 @@ class Answer:
 class Replay:
     """One pass over the traffic.
 
-    A request that fails is counted and not repeated: its row has no prediction,
+    A request that fails is counted and not repeated: its rows have no prediction,
     as in production. A label that can not be delivered is kept for the next post.
     """
 
@@ -43,42 +43,44 @@ class Replay:
         self.now: datetime | None = None
 
     async def run(self, on_answer: Callable[[Answer], None]) -> None:
-        """Send every row, then every label that is still due."""
+        """Send every request, then every label that is still due."""
         loop_time = asyncio.get_running_loop().time
         async with httpx.AsyncClient(timeout=10) as client, asyncio.TaskGroup() as group:
             due = loop_time()
-            for count, row in enumerate(self._traffic):
+            for count, rows in enumerate(self._traffic):
                 # Half the rate while a run goes on: it needs the processors more.
-                pause = (2 if row.extra else 1) / self._rate
+                pause = (2 if rows[0].extra else 1) / self._rate
                 due = max(due + pause, loop_time() - 0.5)
                 await asyncio.sleep(max(0.0, due - loop_time()))
-                self.now = max(row.time, self.now or row.time)
+                self.now = max(rows[-1].time, self.now or rows[-1].time)
                 await self._in_flight.acquire()
-                group.create_task(self._predict(client, row, on_answer))
+                group.create_task(self._predict(client, rows, on_answer))
                 if count % 20 == 0:
                     await self._deliver(client, until=self.now)
         async with httpx.AsyncClient(timeout=10) as client:
             await self._deliver(client, until=None)
 
     async def _predict(
-        self, client: httpx.AsyncClient, row: Row, on_answer: Callable[[Answer], None]
+        self,
+        client: httpx.AsyncClient,
+        rows: tuple[Row, ...],
+        on_answer: Callable[[Answer], None],
     ) -> None:
         url = f"{self._settings.gateway_url}/v1/models/{self._loop.name}:predict"
         try:
-            answer = await client.post(url, json={"instances": [row.instance]})
-            answer.raise_for_status()
-            score = float(answer.json()["predictions"][0])
+            answer = await client.post(url, json={"instances": [row.instance for row in rows]})
+            scores = [float(p) for p in answer.raise_for_status().json()["predictions"]]
         except (httpx.HTTPError, KeyError, ValueError) as exc:
             self.failures += 1
             log.debug("no prediction: %s", exc)
             return
         finally:
             self._in_flight.release()
-        on_answer(Answer(row, score, answer.headers.get("x-kontinual-version", "")))
-        delay = self._loop.data.label.delay
-        heapq.heappush(
-            self._due, (row.time + delay, str(row.instance[self._loop.data.id]), row.label)
-        )
+        data, version = self._loop.data, answer.headers.get("x-kontinual-version", "")
+        for row, score in zip(rows, scores, strict=True):
+            on_answer(Answer(row, score, version))
+            due = row.time + data.label.delay
+            heapq.heappush(self._due, (due, str(row.instance[data.id]), row.label))
 
     async def _deliver(self, client: httpx.AsyncClient, *, until: datetime | None) -> None:
         """Post the labels that are due by then, or all of them."""

@@ -87,7 +87,7 @@ async def _replay(
     traffic = Traffic(frame, frozen, loop=loop, options=options)
     replay = Replay(traffic, loop=loop, settings=settings, rate=options.rate)
     scores, watch = Scoreboard(), Watch(settings)
-    with View(scores, watch, months=options.months) as view:
+    with View(scores, watch, rows=len(traffic)) as view:
 
         def look() -> None:
             traffic.held = watch.run_in_progress is not None

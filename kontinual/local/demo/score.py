@@ -11,7 +11,7 @@ from kontinual.model import Quality, quality
 
 __all__ = ["Point", "Scoreboard"]
 
-BLOCK = 400
+BLOCK = 1000
 Floats = npt.NDArray[np.float64]
 
 
@@ -42,8 +42,11 @@ class Scoreboard:
     def months(self) -> list[int]:
         return sorted(self._answers)
 
-    def rows(self, month: int) -> int:
-        return len(self._answers[month])
+    def rows(self, month: int | None = None) -> int:
+        """Rows that count, of a month or of all."""
+        if month is not None:
+            return len(self._answers[month])
+        return sum(map(len, self._answers.values()))
 
     def version(self, month: int) -> str:
         """The version that answered the last row of a month."""

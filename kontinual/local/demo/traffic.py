@@ -54,10 +54,11 @@ class Traffic:
         self._loop, self._options = loop, options
         times = pd.to_datetime(frame[loop.data.time], utc=True)
         keep = times.dt.month.isin(options.months).to_numpy()
-        self._frame = frame.loc[keep].reset_index(drop=True)
         self._frozen = frozen[keep]
         self._times = times[keep].reset_index(drop=True)
-        ids = self._frame[loop.data.id]
+        names = [loop.data.id, loop.data.label.name, *loop.data.feature_names]
+        self._columns = {name: frame.loc[keep, name].to_numpy() for name in names}
+        ids = self._columns[loop.data.id]
         self._luck = np.array([zlib.crc32(f"{options.seed}:{i}".encode()) / 2**32 for i in ids])
         counts = self._times.dt.month.value_counts()
         share = self._times.dt.month.map(options.rows_per_month / counts)
@@ -70,14 +71,17 @@ class Traffic:
         """Rows of the calendar, without the extra ones."""
         return int(self._thinned.sum())
 
-    def __iter__(self) -> Iterator[Row]:
-        for i in np.flatnonzero(self._thinned):
-            yield from self._extra(until=int(i))
-            yield self._row(int(i))
+    def __iter__(self) -> Iterator[tuple[Row, ...]]:
+        """One request after the other: the calendar's several rows each, extra rows singly."""
+        calendar, size = np.flatnonzero(self._thinned), self._options.rows_per_request
+        for start in range(0, len(calendar), size):
+            rows = [int(i) for i in calendar[start : start + size]]
+            yield from self._extra(until=rows[0])
+            yield tuple(self._row(i) for i in rows)
         # A run that is still going on at the end needs traffic to come to its own end.
-        yield from self._extra(until=len(self._frame))
+        yield from self._extra(until=len(self._times))
 
-    def _extra(self, *, until: int) -> Iterator[Row]:
+    def _extra(self, *, until: int) -> Iterator[tuple[Row]]:
         """Rows of the last 30 days, each at most once, for as long as the calendar is held."""
         pool: list[int] | None = None
         while self.held:
@@ -86,27 +90,27 @@ class Traffic:
                 return
             chosen = pool.pop()
             self._sent.add(chosen)
-            yield replace(self._row(chosen), extra=True)
+            yield (replace(self._row(chosen), extra=True),)
 
     def _left_out(self, until: int) -> list[int]:
         """What the sample left out in the 30 days before a row, shuffled."""
-        now = self._times.iloc[min(until, len(self._frame) - 1)]
+        now = self._times.iloc[min(until, len(self._times) - 1)]
         first = int(self._times.searchsorted(now - EXTRA_REACH))
         rows = [i for i in range(first, until) if not self._thinned[i] and i not in self._sent]
         self._random.shuffle(rows)
         return rows
 
     def _row(self, i: int) -> Row:
-        data, values = self._loop.data, self._frame.iloc[i]
+        data, columns = self._loop.data, self._columns
         moment = self._times.iloc[i]
-        instance = {f.name: _plain(values[f.name], f.type) for f in data.features}
+        instance = {f.name: _plain(columns[f.name][i], f.type) for f in data.features}
         if moment.month == self._options.poison:
             poison(instance)
-        instance[data.id] = str(values[data.id])
+        instance[data.id] = str(columns[data.id][i])
         instance[data.time] = moment.isoformat()
         return Row(
             instance=instance,
-            label=int(values[data.label.name]),
+            label=int(columns[data.label.name][i]),
             time=moment.to_pydatetime(),
             month=int(moment.month),
             frozen=float(self._frozen[i]),

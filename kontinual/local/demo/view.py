@@ -14,8 +14,8 @@ __all__ = ["View"]
 class View:
     """A live table and a progress bar; on something that is no terminal, a line per event."""
 
-    def __init__(self, scores: Scoreboard, watch: Watch, *, months: tuple[int, ...]) -> None:
-        self._scores, self._watch, self._months = scores, watch, months
+    def __init__(self, scores: Scoreboard, watch: Watch, *, rows: int) -> None:
+        self._scores, self._watch = scores, watch
         self.console = Console()
         self._progress = Progress(
             TextColumn("{task.description}"),
@@ -24,7 +24,7 @@ class View:
             TimeElapsedColumn(),
             console=self.console,
         )
-        self._bar = self._progress.add_task("replaying months", total=len(months))
+        self._bar = self._progress.add_task("replaying rows", total=rows)
         self._live = Live(console=self.console, refresh_per_second=2, transient=False)
         self._said: set[str] = set()
 
@@ -40,14 +40,13 @@ class View:
 
     def show(self) -> None:
         """Bring the screen up to date."""
-        done = max(len(self._scores.months) - 1, 0)
-        self._progress.update(self._bar, completed=done)
+        self._progress.update(self._bar, completed=self._scores.rows())
         if self.console.is_terminal:
             self._live.update(self._render())
         self._say_news()
 
     def finish(self) -> None:
-        self._progress.update(self._bar, completed=len(self._scores.months))
+        self._progress.update(self._bar, total=self._scores.rows(), completed=self._scores.rows())
         self._say_months(self._scores.months)
 
     def _render(self) -> Group:

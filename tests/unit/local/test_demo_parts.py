@@ -1,5 +1,6 @@
 """The demo's own parts: options, traffic, score."""
 
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
@@ -33,6 +34,10 @@ def table(per_month: int = 1000) -> pd.DataFrame:
     return frame.assign(flight_id=[f"F{i}" for i in range(len(times))], departure=times, late=0)
 
 
+def rows_of(requests: Iterable[tuple[Row, ...]]) -> list[Row]:
+    return [row for request in requests for row in request]
+
+
 def traffic(**choices) -> Traffic:
     options = DemoOptions(rows_per_month=200, **{"months": (3, 4), **choices})
     return Traffic(table(), np.zeros(2000), loop=LOOP, options=options)
@@ -57,42 +62,54 @@ def test_a_poisoned_month_has_to_be_among_the_replayed():
 
 
 def test_quiet_traffic_is_thinned_evenly_and_is_the_same_for_a_seed():
-    rows = list(traffic(seed=3))
+    rows = rows_of(traffic(seed=3))
     assert 330 < len(rows) < 470  # 200 a month, by luck of the id
     assert [r.instance["flight_id"] for r in rows] == [
-        r.instance["flight_id"] for r in traffic(seed=3)
+        r.instance["flight_id"] for r in rows_of(traffic(seed=3))
     ]
-    assert rows != list(traffic(seed=4))
+    assert rows != rows_of(traffic(seed=4))
     assert [r.time for r in rows] == sorted(r.time for r in rows)
 
 
 def test_the_calendar_stands_still_while_a_run_goes_on_and_each_row_is_sent_once():
     stream, rows = traffic(), []
-    for row in stream:
-        rows.append(row)
+    for request in stream:
+        rows += request
         stream.held = 100 <= len(rows) < 400
     extra = [r for r in rows if r.extra]
     calendar = [r for r in rows if not r.extra]
     assert len(extra) == 300
     assert [r.instance["flight_id"] for r in calendar] == [
-        r.instance["flight_id"] for r in traffic()
+        r.instance["flight_id"] for r in rows_of(traffic())
     ]
     assert len({r.instance["flight_id"] for r in rows}) == len(rows)
     held_at = rows[99].time
     assert all(held_at - timedelta(days=30) <= r.time <= rows[400].time for r in extra)
 
 
+def test_a_request_asks_for_several_rows_of_the_calendar_but_for_one_extra_row():
+    stream, requests = traffic(rows_per_request=7), []
+    for request in stream:
+        requests.append(request)
+        stream.held = 10 <= len(requests) < 30
+
+    assert {len(r) for r in requests[:10] + requests[30:-1]} == {7}
+    assert [len(r) for r in requests[10:30]] == [1] * 20
+    assert all(r[0].extra for r in requests[10:30])
+    assert len(rows_of(requests)) == len(stream) + 20
+
+
 def test_a_run_that_outlasts_the_calendar_goes_on_to_have_traffic():
     stream, rows = traffic(), []
-    for row in stream:
-        rows.append(row)
+    for request in stream:
+        rows += request
         stream.held = len(rows) >= len(stream)
     assert [r.extra for r in rows[: len(stream)]] == [False] * len(stream)
     assert len(rows) > len(stream) + 500
 
 
 def test_nulls_travel_as_null_and_poison_changes_units_of_its_month_alone():
-    rows = list(traffic(poison=4))
+    rows = rows_of(traffic(poison=4))
     assert {r.instance["temp"] for r in rows if r.month == 3} == {50.0, None}
     assert {r.instance["temp"] for r in rows if r.month == 4} == {10.0, None}
     assert {r.instance["distance"] for r in rows if r.month == 4} == {1.609344}
@@ -113,7 +130,7 @@ def answers(rng: np.random.Generator, rows: int, month: int) -> list[Answer]:
 
 def test_the_score_is_that_of_scikit_learn_on_the_same_rows():
     board, rng = Scoreboard(), np.random.default_rng(0)
-    march, april = answers(rng, 500, 3), answers(rng, 700, 4)
+    march, april = answers(rng, 1300, 3), answers(rng, 1700, 4)
     for answer in march + april:
         board.add(answer)
     for month, some in ((3, march), (4, april), (None, march + april)):
