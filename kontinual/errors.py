@@ -11,7 +11,7 @@ KontinualError
 ├── MetricsUnavailable   Prometheus could not be asked (not: it had no data)
 ├── LedgerError          an entry could not be written or the chain is broken
 ├── ServiceError         a process of the local stack did not come up or died
-├── ClusterError         the Kubernetes API refused, or did not answer
+├── ClusterError         an API of the cluster refused, or did not answer
 └── TrackingError        the registry of trials and versions could not be used
 """
 
@@ -77,7 +77,7 @@ class ServiceError(KontinualError):
 
 
 class ClusterError(KontinualError):
-    """The Kubernetes API refused a request, or did not answer."""
+    """An API of the cluster (Kubernetes, Kubeflow Pipelines) refused, or did not answer."""
 
     def __init__(self, message: str, *, status: int = 0) -> None:
         """Tell what was wanted and what came back.

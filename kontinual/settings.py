@@ -31,6 +31,10 @@ class Settings(BaseSettings):
     gateway: Literal["envoy"] = "envoy"
     gateway_url: str = "http://127.0.0.1:18080"
     gateway_admin: str = "http://127.0.0.1:18901"
+    tuner: Literal["optuna", "katib"] = Field(
+        default="optuna", description="who searches: this process, or Katib on the cluster"
+    )
+    train_image: str = Field(default="", description="image of Katib's trials")
     predictor_module: str = Field(
         default="kontinual.serving", description="run as `python -m` for each predictor"
     )
@@ -42,6 +46,28 @@ class Settings(BaseSettings):
         default=f"{sys.executable} {Path(__file__).parent.parent / 'pipelines' / 'local.py'}",
         description="starts one run of the pipeline on this machine; --loop and others are added",
     )
+    launcher: Literal["local", "kfp"] = Field(
+        default="local", description="where runs run: on this machine, or Kubeflow Pipelines"
+    )
+    kfp: str = Field(
+        default="http://ml-pipeline.kubeflow:8888", description="API of Kubeflow Pipelines"
+    )
+    kfp_namespace: str | None = Field(
+        default=None, description="the profile's, where Kubeflow serves several users"
+    )
+    kfp_token: SecretStr = Field(
+        default=SecretStr(""), description="for its API; in a pod the projected one is found"
+    )
+    kfp_ui: str | None = Field(default=None, description="its web page, for links; default kfp")
+    kfp_pipeline: str = Field(default="continual-learning", description="name it is published by")
+    pipeline_file: Path = Field(
+        default=Path(__file__).parent.parent / "pipelines" / "continual_learning.yaml",
+        description="the compiled pipeline that is published",
+    )
+    registry: str | None = Field(
+        default=None, description="of our images, such as registry.example/team"
+    )
+    tag: str | None = Field(default=None, description="of our images; default: the version")
     token: SecretStr = Field(
         default=SecretStr(""), description="bearer token of trigger and its webhook"
     )

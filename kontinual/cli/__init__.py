@@ -24,6 +24,7 @@ COMMANDS: dict[str, tuple[str, str | None]] = {
     "span": ("span", None),
     "schema": ("schema", None),
     "run": ("run", None),
+    "publish": ("publish", None),
     "rollout": ("rollout", None),
     "trigger": ("trigger", None),
     "ledger": ("ledger", None),
