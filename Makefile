@@ -45,6 +45,14 @@ test-integration: setup ## against the real servers
 test-e2e: setup ## the whole loop in small
 	@$(BIN)/pytest tests/e2e $(PYTEST_ARGS)
 
+.PHONY: images
+images: ## build the images: REGISTRY=... TAG=... ENGINE=docker|podman|buildah BASE=...
+	@tools/images.sh
+
+.PHONY: test-images
+test-images: setup ## build the images with podman and run the pipeline in them
+	@tests/images/run.sh $(PYTEST_ARGS)
+
 .PHONY: lint
 lint: setup ## style, types, and who may import whom
 	@$(BIN)/ruff check $(SOURCES) setup.py

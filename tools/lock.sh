@@ -19,9 +19,9 @@ compile() { # OUTPUT ARGUMENTS...
 compile requirements.txt setup.py --extra train --extra serve --extra control --extra local \
     --extra keras --extra notebook --extra dev --universal --python-version 3.11
 
-# Validation: the newest TFDV needs glibc 2.39; older systems get the last one without.
-compile images/data/requirements.txt setup.py --extra data \
-    --python-version 3.12 --python-platform x86_64-manylinux_2_39
+# An image's base has Python 3.12 or 3.13, so its lock holds for both. Validation: the newest
+# TFDV needs glibc 2.39; older systems get the last one without.
+compile images/data/requirements.txt setup.py --extra data --universal --python-version 3.12
 compile images/data/requirements-tfdv-1.16.txt setup.py --extra data \
     --python-version 3.11 --python-platform x86_64-manylinux_2_36
 
@@ -41,5 +41,10 @@ declare -A extras=([train]="--extra train --extra keras" [serve]="--extra serve"
 for image in train serve control; do
     # shellcheck disable=SC2086 # several words by intent
     compile "images/$image/requirements.txt" setup.py ${extras[$image]} --constraint requirements.txt \
-        --python-version 3.12 --python-platform x86_64-manylinux_2_39
+        --universal --python-version 3.12
 done
+# What builds the packages that are published as source alone, and Kontinual's own wheel.
+compile images/build/requirements.txt --universal --python-version 3.12 - <<'IN'
+setuptools<81
+wheel
+IN

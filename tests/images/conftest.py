@@ -1,0 +1,121 @@
+"""A run of the whole pipeline in the images that `make test-images` built."""
+
+import os
+import subprocess
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import docker
+import pytest
+from docker.types import Mount
+from kfp import local
+from ruamel.yaml import YAML
+
+from components.images import ENVIRONMENTS, image
+from examples.flights.prepare import flights
+from kontinual.lake import Lake
+from kontinual.settings import Settings
+from kontinual.spec import Loop, RunRecord, load_loop
+
+LOOP = Path(__file__).parents[2] / "examples/flights/loop.yaml"
+ROWS = 6_000
+SOCKET_SECONDS = 60
+
+
+@dataclass(frozen=True)
+class World:
+    """A loop at home in a folder that containers see at the same path."""
+
+    url: Path
+    loop: Loop
+    settings: Settings
+
+    @property
+    def environment(self) -> dict[str, str]:
+        return {"KONTINUAL_HOME": str(self.settings.home)}
+
+    def record(self, run_id: str) -> RunRecord | None:
+        return Lake(self.settings.lake_url, self.loop).journal(run_id).record()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _images_are_there() -> None:
+    for environment in ENVIRONMENTS:
+        found = subprocess.run(["podman", "image", "exists", image(environment)], check=False)
+        if found.returncode:
+            pytest.exit(f"the image {image(environment)} is not there; run `make test-images`", 1)
+
+
+@pytest.fixture(scope="session")
+def podman_socket(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Docker's API, answered by podman."""
+    url = f"unix://{tmp_path_factory.mktemp('api') / 'podman.sock'}"
+    with subprocess.Popen(["podman", "system", "service", "--time=0", url]) as service:
+        try:
+            _wait_for(url, service)
+            yield url
+        finally:
+            service.terminate()
+
+
+def _wait_for(url: str, service: subprocess.Popen[bytes]) -> None:
+    deadline = time.monotonic() + SOCKET_SECONDS
+    while True:
+        assert service.poll() is None, "`podman system service` ended; its reason stands above"
+        try:
+            docker.DockerClient(base_url=url).close()
+        except docker.errors.DockerException:
+            assert time.monotonic() < deadline, f"nothing answers at {url}"
+            time.sleep(0.1)
+        else:
+            return
+
+
+@pytest.fixture(scope="session")
+def world(tmp_path_factory: pytest.TempPathFactory) -> World:
+    """The flights' loop with few rows and a short search."""
+    home = tmp_path_factory.mktemp("world")
+    yaml = YAML(typ="safe")
+    declared: dict[str, Any] = yaml.load(LOOP)
+    declared["training"]["tuning"] |= {"trials": 2, "parallel": 1}
+    url = home / "loop.yaml"
+    yaml.dump(declared, url)
+    rows = flights().query("departure < '2013-03-01'").sample(ROWS, random_state=1)
+    rows.to_parquet(home / "history.parquet", index=False, coerce_timestamps="us")
+    home.chmod(0o777)  # the images' user is another one
+    return World(url, load_loop(str(url)), Settings(home=home))
+
+
+@pytest.fixture(scope="session")
+def promoted(world: World, podman_socket: str) -> RunRecord:
+    """The first run of the loop, each task in a container of its image."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DOCKER_HOST", podman_socket)
+        record = run_pipeline(world, "first")
+    assert record is not None
+    return record
+
+
+def run_pipeline(world: World, run_id: str) -> RunRecord | None:
+    """Run the pipeline by kfp's DockerRunner; what the run recorded of itself."""
+    from pipelines.continual_learning import continual_learning
+
+    runner = local.DockerRunner(
+        read_only=True,
+        tmpfs={"/tmp": ""},
+        cap_drop=["ALL"],
+        security_opt=["no-new-privileges"],
+        network_mode="host",
+        mounts=[Mount(str(world.settings.home), str(world.settings.home), type="bind")],
+        environment=world.environment,
+    )
+    before = os.umask(0)  # kfp makes the folders that the images' user writes to
+    try:
+        local.init(runner, pipeline_root=str(world.settings.home / "runs"), raise_on_error=False)
+        continual_learning(loop=str(world.url), run_id=run_id)
+    finally:
+        os.umask(before)
+    return world.record(run_id)
