@@ -1,5 +1,6 @@
 """`kontinual render`: everything that is made from a declaration."""
 
+import json
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -8,7 +9,10 @@ import typer
 
 from kontinual.errors import SpecError
 from kontinual.monitoring import (
+    Cluster,
+    dashboard,
     render_alertmanager,
+    render_kubeflow,
     render_prometheus,
     render_rules,
     render_rules_test,
@@ -25,39 +29,72 @@ class Target(StrEnum):
     """Where the rendered files are to be used."""
 
     LOCAL = "local"
+    KUBEFLOW = "kubeflow"
 
 
 @app.command()
 def render(
     loop: Annotated[Path, typer.Argument(metavar="LOOP", help="path of loop.yaml")],
-    out: Annotated[Path, typer.Option(help="folder to write to; created when absent")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="folder; created when absent")],
+    target: Annotated[Target, typer.Option(help="where they are used")] = Target.LOCAL,
     speedup: Annotated[
         float | None,
         typer.Option(min=1, help="how many times faster than the clock; default KONTINUAL_SPEEDUP"),
     ] = None,
-    target: Annotated[Target, typer.Option(help="where they are used")] = Target.LOCAL,
+    namespace: Annotated[
+        str | None, typer.Option(help="kubeflow: the profile's; default KONTINUAL_KFP_NAMESPACE")
+    ] = None,
+    label: Annotated[
+        list[str] | None,
+        typer.Option(help="kubeflow: NAME=VALUE on each resource, such as release=prometheus"),
+    ] = None,
+    trigger: Annotated[
+        str | None, typer.Option(help="kubeflow: URL of the trigger; default: its Service")
+    ] = None,
 ) -> None:
-    """Render a loop's configuration: rules.yml, its suite, prometheus.yml, alertmanager.yml, Envoy.
+    """Render all that a loop needs, from its declaration alone.
 
-    Check the result with `promtool check config prometheus.yml`, `promtool test
-    rules rules_test.yml` and `amtool check-config alertmanager.yml`.
+    For `local`: rules.yml and its suite, prometheus.yml, alertmanager.yml, Grafana's dashboard,
+    Envoy's files. Check them with `promtool check config prometheus.yml`, `promtool test rules
+    rules_test.yml` and `amtool check-config alertmanager.yml`.
+
+    For `kubeflow`: PrometheusRule, AlertmanagerConfig, PodMonitor, the dashboard's ConfigMap, and
+    a kustomization: `kubectl apply -k DIR`.
     """
-    declaration, settings = load_loop(str(loop)), Settings()
-    folder = out.resolve()
-    rendered = _rendered(declaration, settings, speedup or settings.speedup, folder)
+    declaration, settings, folder = load_loop(str(loop)), Settings(), out.resolve()
+    if target is Target.KUBEFLOW:
+        cluster = _cluster(settings, namespace, label or [], trigger)
+        rendered = render_kubeflow(declaration, cluster)
+    else:
+        rendered = _local(declaration, settings, speedup or settings.speedup, folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for name, text in rendered.items():
             _write(folder / name, text)
-        _write_envoy(settings, folder / "envoy")
+            print(f"{out / name}")
+        if target is Target.LOCAL:
+            _write_envoy(settings, folder / "envoy")
+            print(f"{out / 'envoy/'}")
     except OSError as exc:
         raise SpecError(f"--out {out}: can not be written: {exc}") from exc
-    for name in [*rendered, "envoy/"]:
-        print(f"{out / name}")
     print(f"rendered loop {declaration.name} for target {target.value}")
 
 
-def _rendered(loop: Loop, settings: Settings, speedup: float, folder: Path) -> dict[str, str]:
+def _cluster(
+    settings: Settings, namespace: str | None, labels: list[str], trigger: str | None
+) -> Cluster:
+    chosen = namespace or settings.kfp_namespace
+    if chosen is None:
+        raise SpecError("--target kubeflow needs --namespace, or KONTINUAL_KFP_NAMESPACE")
+    pairs = [text.partition("=") for text in labels]
+    wrong = [name + sign + value for name, sign, value in pairs if not (name and value)]
+    if wrong:
+        raise SpecError(f"--label is NAME=VALUE, but got {wrong[0]!r}")
+    return Cluster(chosen, labels={name: value for name, _, value in pairs}, trigger=trigger)
+
+
+def _local(loop: Loop, settings: Settings, speedup: float, folder: Path) -> dict[str, str]:
+    shown = dashboard(loop, speedup=speedup)
     return {
         "rules.yml": render_rules(loop, speedup=speedup),
         "rules_test.yml": render_rules_test(loop, speedup=speedup),
@@ -72,6 +109,7 @@ def _rendered(loop: Loop, settings: Settings, speedup: float, folder: Path) -> d
         "alertmanager.yml": render_alertmanager(
             loop, trigger_url=settings.trigger, token_file=folder / "token", speedup=speedup
         ),
+        "dashboard.json": json.dumps(shown, indent=1, ensure_ascii=False) + "\n",
     }
 
 

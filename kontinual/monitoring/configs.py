@@ -10,8 +10,9 @@ from kontinual.monitoring.document import document
 from kontinual.monitoring.timing import Timing
 from kontinual.spec import Loop
 
-__all__ = ["render_alertmanager", "render_prometheus"]
+__all__ = ["GROUP_BY", "render_alertmanager", "render_prometheus", "route_times"]
 
+GROUP_BY = ["model", "kind"]
 _MINUTE = timedelta(minutes=1)
 
 
@@ -68,24 +69,13 @@ def render_alertmanager(
 ) -> str:
     """`alertmanager.yml` of a loop: everything goes to the trigger, which decides.
 
-    An alert that still fires is sent again four times per cooldown, at most every
-    5 minutes and at least once a day, so that one suppressed today is decided anew.
-
     Args:
         loop: the declaration.
         trigger_url: URL of the trigger.
         token_file: file with the bearer token of the trigger.
         speedup: how many times faster than the wall clock the loop's windows pass.
     """
-    timing = Timing(loop, speedup)
-    again = min(max(loop.trigger.cooldown / 4, 5 * _MINUTE), timedelta(days=1))
-    route = {
-        "receiver": "trigger",
-        "group_by": ["model", "kind"],
-        "group_wait": timing.text(timing.scaled(_MINUTE / 6, least=1)),
-        "group_interval": timing.text(timing.scaled(_MINUTE, least=1)),
-        "repeat_interval": timing.text(timing.scaled(again, least=1)),
-    }
+    route = {"receiver": "trigger", "group_by": GROUP_BY, **route_times(Timing(loop, speedup))}
     webhook = {
         "url": f"{trigger_url.rstrip('/')}/api/v1/alerts",
         "send_resolved": True,
@@ -97,6 +87,20 @@ def render_alertmanager(
     }
     tree = {"route": route, "receivers": [{"name": "trigger", "webhook_configs": [webhook]}]}
     return document(tree, loop=loop.name)
+
+
+def route_times(timing: Timing) -> dict[str, str]:
+    """How long Alertmanager waits: before the first delivery, between two, and to repeat one.
+
+    An alert that still fires is sent again four times per cooldown, at most every
+    5 minutes and at least once a day, so that one suppressed today is decided anew.
+    """
+    again = min(max(timing.loop.trigger.cooldown / 4, 5 * _MINUTE), timedelta(days=1))
+    return {
+        "group_wait": timing.text(timing.scaled(_MINUTE / 6, least=1)),
+        "group_interval": timing.text(timing.scaled(_MINUTE, least=1)),
+        "repeat_interval": timing.text(timing.scaled(again, least=1)),
+    }
 
 
 def _static(address: str) -> dict[str, Any]:

@@ -9,13 +9,21 @@ from kontinual.monitoring.texts import alert_texts
 from kontinual.monitoring.timing import Timing
 from kontinual.spec import Alert, Loop, format_duration
 
-__all__ = ["SERVICES", "alerting_rules", "render_rules"]
+__all__ = ["SERVICES", "alerting_rules", "render_rules", "rule_groups"]
 
 SERVICES = ("predictor", "collector", "trigger", "envoy")
 
 
 def render_rules(loop: Loop, *, speedup: float = 1.0, services: Sequence[str] = SERVICES) -> str:
-    """`rules.yml` of a loop.
+    """`rules.yml` of a loop; the arguments are those of `rule_groups`."""
+    groups = rule_groups(loop, speedup=speedup, services=services)
+    return document({"groups": groups}, loop=loop.name)
+
+
+def rule_groups(
+    loop: Loop, *, speedup: float = 1.0, services: Sequence[str] = SERVICES
+) -> list[dict[str, Any]]:
+    """The recording and alerting rules of a loop.
 
     One group: its rules are evaluated in order, so those that build on others see
     the values of the same moment.
@@ -35,7 +43,7 @@ def render_rules(loop: Loop, *, speedup: float = 1.0, services: Sequence[str] = 
         "interval": timing.text(timing.evaluation),
         "rules": [*recorded, *alerting_rules(timing)],
     }
-    return document({"groups": [group]}, loop=loop.name)
+    return [group]
 
 
 def alerting_rules(timing: Timing) -> list[dict[str, Any]]:

@@ -8,9 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ruamel.yaml import YAML
 
 from kontinual.monitoring import (
+    Cluster,
+    dashboard,
     render_alertmanager,
+    render_kubeflow,
     render_prometheus,
     render_rules,
     render_rules_test,
@@ -174,3 +178,69 @@ def test_every_query_of_the_runbook_is_promql(run: Run, tmp_path: Path) -> None:
     (tmp_path / "runbook.yml").write_text(json.dumps(tree), encoding="utf-8")
     check = run("promtool", "check", "rules", "runbook.yml", cwd=tmp_path)
     assert check.returncode == 0, check.stderr
+
+
+def test_every_query_of_the_dashboard_is_promql(loop: Loop, run: Run, tmp_path: Path) -> None:
+    shown = dashboard(loop)
+    queries = [t["expr"] for p in shown["panels"] for t in p.get("targets", [])]
+    queries += [mark["expr"] for mark in shown["annotations"]["list"]]
+    rules = [{"record": f"panel:query:{i}", "expr": expr} for i, expr in enumerate(queries)]
+    (tmp_path / "panels.yml").write_text(
+        json.dumps({"groups": [{"name": "panels", "rules": rules}]}), encoding="utf-8"
+    )
+    checked = run("promtool", "check", "rules", "panels.yml", cwd=tmp_path)
+    assert checked.returncode == 0, checked.stdout + checked.stderr
+    assert f"SUCCESS: {len(queries)} rules found" in checked.stdout
+
+
+def test_the_checkers_accept_what_the_operator_makes_of_the_resources(
+    loop: Loop, run: Run, tmp_path: Path
+) -> None:
+    yaml = YAML(typ="safe")
+    trees = {n: yaml.load(t) for n, t in render_kubeflow(loop, Cluster("team")).items()}
+    groups = trees["prometheusrule.yaml"]["spec"]
+    (tmp_path / "rules.yml").write_text(json.dumps(groups), encoding="utf-8")
+    rules = run("promtool", "check", "rules", "rules.yml", cwd=tmp_path)
+    assert rules.returncode == 0, rules.stdout + rules.stderr
+    (tmp_path / "alertmanager.yml").write_text(
+        json.dumps(as_alertmanager_config(trees["alertmanagerconfig.yaml"])), encoding="utf-8"
+    )
+    (tmp_path / "token").write_text("secret")
+    config = run("amtool", "check-config", "alertmanager.yml", cwd=tmp_path)
+    assert config.returncode == 0, config.stderr
+    routed = run(
+        *("amtool", "config", "routes", "test", "--config.file=alertmanager.yml"),
+        *("model=flights", "namespace=team", "kind=quality_decay"),
+        cwd=tmp_path,
+    )
+    assert routed.stdout.strip() == "team/kontinual-flights/trigger"
+
+
+def as_alertmanager_config(resource: dict[str, Any]) -> dict[str, Any]:
+    """What the operator writes: names in snake case, receivers and routes of their namespace."""
+
+    def snake(tree: Any) -> Any:
+        if isinstance(tree, list):
+            return [snake(value) for value in tree]
+        if isinstance(tree, dict):
+            return {
+                re.sub("[A-Z]", lambda m: f"_{m[0].lower()}", k): snake(v) for k, v in tree.items()
+            }
+        return tree
+
+    spec = snake(resource["spec"])
+    (receiver,) = spec["receivers"]
+    authorization = receiver["webhook_configs"][0]["http_config"]["authorization"]
+    del authorization["credentials"]
+    authorization["credentials_file"] = "token"
+    receiver["name"] = f"team/{resource['metadata']['name']}/{receiver['name']}"
+    matchers = [f'{m["name"]}{m["match_type"]}"{m["value"]}"' for m in spec["route"]["matchers"]]
+    route = {
+        **spec["route"],
+        "receiver": receiver["name"],
+        "matchers": [*matchers, 'namespace="team"'],
+    }
+    return {
+        "route": {"receiver": "null", "routes": [route]},
+        "receivers": [{"name": "null"}, receiver],
+    }

@@ -8,7 +8,7 @@ from kontinual.errors import SpecError
 from kontinual.monitoring import render_rules
 from kontinual.spec import Loop
 
-FILES = {"rules.yml", "rules_test.yml", "prometheus.yml", "alertmanager.yml"}
+FILES = {"rules.yml", "rules_test.yml", "prometheus.yml", "alertmanager.yml", "dashboard.json"}
 
 
 def test_everything_a_loop_needs_is_written(loop: Loop, loop_path: Path, tmp_path: Path) -> None:
