@@ -1,6 +1,6 @@
 """The lake: spans of labelled rows, the verdicts on them, and the journals of runs."""
 
-from kontinual.lake.history import ingest_history, ingest_table, read_history, read_table
+from kontinual.lake.history import ingest_history, ingest_table
 from kontinual.lake.holdout import is_holdout
 from kontinual.lake.journal import RunJournal
 from kontinual.lake.labelled import ingest_labelled
@@ -21,6 +21,4 @@ __all__ = [
     "ingest_table",
     "is_holdout",
     "open_store",
-    "read_history",
-    "read_table",
 ]

@@ -10,34 +10,32 @@ runs/<run id>/<station>.json         what each station of a run wrote down
 ```
 """
 
-import hashlib
-from collections.abc import Callable, Sequence
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import IO, Any
 
 import fsspec
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-import pyarrow as pa
+from pyarrow import parquet
 from pydantic import ValidationError
 
 from kontinual.errors import DataRejected, LakeError
 from kontinual.lake.holdout import is_holdout
 from kontinual.lake.journal import RunJournal
 from kontinual.lake.manifest import Source, SpanManifest, Verdict
+from kontinual.lake.spanfile import Frames, SpanFile, digest_of, read_parts, read_rows
 from kontinual.lake.store import Store, open_store
-from kontinual.lake.table import (
-    column_kinds,
-    fingerprint,
-    normalise,
-    read_parquet,
-    write_parquet,
-)
+from kontinual.lake.table import fingerprint, to_frame
 from kontinual.spec import Loop, RunRecord
 
 __all__ = ["Lake"]
 
+Positions = npt.NDArray[np.int64]
 MANIFEST = "manifest.json"
 _MAX_RACES = 100
 
@@ -105,44 +103,36 @@ class Lake:
 
     def write(
         self,
-        frame: pd.DataFrame,
+        rows: pd.DataFrame | Frames,
         *,
         source: Source,
         cursor: int | None = None,
         number: int | None = None,
         origin: str | None = None,
+        once: bool = False,
     ) -> SpanManifest:
         """Write rows as the next span.
 
         Args:
-            frame: id, time, label and features under their declared names.
+            rows: id, time, label and features under their declared names; where they are too
+                many for memory, a function that gives them part by part in order of time.
             source: which way the rows came.
             cursor: the collector's sequence number that the span reaches, inclusive.
             number: the number it has to get; refused when another writer took it meanwhile.
             origin: file or address of the rows, for messages.
+            once: where a span holds these very rows already, write nothing and return that one.
 
         Raises:
             LakeError: rows are unusable, or the number is taken. Nothing was written then.
         """
-        table = normalise(frame, self.loop.data, source=origin or source)
-        content = write_parquet(table)
-        for _ in range(_MAX_RACES):
-            taken = number or self.next_number()
-            manifest = self._manifest(table, content, number=taken, source=source, cursor=cursor)
-            try:
-                return self._place(manifest, content)
-            except FileExistsError as exc:
-                if number is not None:
-                    raise LakeError(
-                        f"{self.path(_folder(taken))}: span {taken} is there already and "
-                        "never changes; look at it, then ingest again"
-                    ) from exc
-        raise LakeError(f"loop {self.loop.name}: other writers took {_MAX_RACES} numbers in a row")
-
-    def digest(self, frame: pd.DataFrame, *, origin: str) -> str:
-        """The digest that a span of these rows would have, hex."""
-        content = write_parquet(normalise(frame, self.loop.data, source=origin))
-        return hashlib.sha256(content).hexdigest()
+        frames: Frames = (lambda: [rows]) if isinstance(rows, pd.DataFrame) else rows
+        with tempfile.TemporaryDirectory(prefix="kontinual-lake-") as folder:
+            path = Path(folder) / "span.parquet"
+            file = SpanFile.write(path, frames, self.loop.data, source=origin or source)
+            known = {s.digest: s for s in self.spans()} if once else {}
+            if file.digest in known:
+                return known[file.digest]
+            return self._number(file, number, source=source, cursor=cursor)
 
     def read(self, number: int, columns: Sequence[str] | None = None) -> pd.DataFrame:
         """The rows of a span, in order of time.
@@ -150,22 +140,22 @@ class Lake:
         Raises:
             LakeError: there is no such span or column, or its data is not what was written.
         """
-        manifest = self.span(number)
-        unknown = [c for c in columns or () if c not in manifest.columns]
-        if unknown:
-            raise LakeError(
-                f"span {number} has no column {', '.join(map(repr, unknown))}; "
-                f"its columns are {', '.join(manifest.columns)}"
-            )
-        path = f"{_folder(number)}/{manifest.data_file}"
-        content = self.store.read(path)
-        digest = hashlib.sha256(content).hexdigest()
-        if digest != manifest.digest:
-            raise LakeError(
-                f"{self.store.url(path)}: damaged, sha256 {digest} is not the manifest's "
-                f"{manifest.digest}; restore the file, or reject span {number}"
-            )
-        return read_parquet(content, columns)
+        with self._data(self._checked(number, columns)) as path:
+            table = parquet.read_table(path, columns=list(columns) if columns else None)
+        return to_frame(table)
+
+    def parts(self, number: int, columns: Sequence[str] | None = None) -> Iterator[pd.DataFrame]:
+        """The rows of a span part by part, in order of time; the index counts through.
+
+        Raises:
+            LakeError: as `read`, before the first part.
+        """
+        with self._data(self._checked(number, columns)) as path:
+            yield from read_parts(path, columns)
+
+    def data_url(self, number: int) -> str:
+        """Full URL (or local path) of a span's parquet file, unchecked."""
+        return self.path(_folder(number), self.span(number).data_file)
 
     # Verdicts ------------------------------------------------------------
 
@@ -202,12 +192,13 @@ class Lake:
 
     # Rows to learn from and to evaluate on -------------------------------
 
-    def training_rows(self, newest: int, *, seed: int) -> pd.DataFrame:
+    def training_rows(self, newest: int, *, seed: int, at_most: int | None = None) -> pd.DataFrame:
         """What to train on: the newest span, and a replay of all older accepted ones.
 
         Args:
             newest: number of the newest span; it need not be judged yet.
             seed: of the sample of `replay_rows` among the older rows.
+            at_most: a sample of so many of these rows; all when left out.
 
         Raises:
             DataRejected: the newest span was rejected.
@@ -218,39 +209,31 @@ class Lake:
             raise DataRejected(
                 f"span {newest} was rejected by {verdict.by}: {'; '.join(verdict.reasons)}"
             )
-        parts = [self._rows(newest, holdout=False)]
         older = [s.number for s in self.accepted() if s.number < newest]
-        parts += self._replay(older, seed=seed)
-        return pd.concat(parts, ignore_index=True)
+        rng = np.random.default_rng(seed)
+        free = {n: self._free(n) for n in older}
+        picked = {newest: self._free(newest)} | _sample(free, self.loop.data.replay_rows, rng)
+        if at_most is not None:
+            picked = _sample(picked, at_most, rng)
+        return pd.concat([self._take(n, rows) for n, rows in picked.items()], ignore_index=True)
 
     def holdout_rows(self, number: int) -> pd.DataFrame:
         """The rows of a span that no model ever trains on."""
-        return self._rows(number, holdout=True)
+        return self._take(number, np.flatnonzero(self._holdout(number)))
 
-    def _rows(self, number: int, *, holdout: bool) -> pd.DataFrame:
-        frame = self.read(number)
-        wanted: pd.DataFrame = frame[self._holdout(frame) == holdout]
-        return wanted.reset_index(drop=True)
-
-    def _holdout(self, frame: pd.DataFrame) -> npt.NDArray[np.bool_]:
+    def _holdout(self, number: int) -> npt.NDArray[np.bool_]:
         data = self.loop.data
-        return is_holdout(frame[data.time], data.holdout, data.holdout_block)
+        return is_holdout(
+            self.read(number, [data.time])[data.time], data.holdout, data.holdout_block
+        )
 
-    def _replay(self, older: Sequence[int], *, seed: int) -> list[pd.DataFrame]:
-        """A uniform sample without replacement over the older spans' training rows."""
-        if not older:
-            return []
-        time = self.loop.data.time
-        free = [np.flatnonzero(~self._holdout(self.read(n, [time]))) for n in older]
-        sizes = [len(rows) for rows in free]
-        rng = np.random.default_rng(seed)
-        wanted = min(self.loop.data.replay_rows, sum(sizes))
-        shares = rng.multivariate_hypergeometric(sizes, wanted, method="marginals")
-        picked = [
-            np.sort(rng.choice(rows, size=share, replace=False))
-            for rows, share in zip(free, shares, strict=True)
-        ]
-        return [self.read(n).iloc[rows] for n, rows in zip(older, picked, strict=True) if len(rows)]
+    def _free(self, number: int) -> Positions:
+        return np.flatnonzero(~self._holdout(number))
+
+    def _take(self, number: int, rows: Positions) -> pd.DataFrame:
+        """These rows of a span, read part by part."""
+        with self._data(self.span(number)) as path:
+            return read_rows(path, rows)
 
     # Runs ----------------------------------------------------------------
 
@@ -269,31 +252,86 @@ class Lake:
         names = [n for n in self.store.names("spans") if n.isdigit()]
         return sorted(int(n) for n in names if self.store.exists(f"spans/{n}/{MANIFEST}"))
 
-    def _manifest(
-        self, table: pa.Table, content: bytes, *, number: int, source: Source, cursor: int | None
+    def _number(
+        self, file: SpanFile, number: int | None, *, source: Source, cursor: int | None
     ) -> SpanManifest:
-        kinds, moments = column_kinds(table), table.column(self.loop.data.time)
+        """Make a file the span of this number, or of the next free one."""
+        for _ in range(_MAX_RACES):
+            taken = number or self.next_number()
+            manifest = self._manifest(file, number=taken, source=source, cursor=cursor)
+            try:
+                return self._place(manifest, file.path)
+            except FileExistsError as exc:
+                if number is not None:
+                    raise LakeError(
+                        f"{self.path(_folder(taken))}: span {taken} is there already and "
+                        "never changes; look at it, then ingest again"
+                    ) from exc
+        raise LakeError(f"loop {self.loop.name}: other writers took {_MAX_RACES} numbers in a row")
+
+    def _manifest(
+        self, file: SpanFile, *, number: int, source: Source, cursor: int | None
+    ) -> SpanManifest:
         return SpanManifest(
             number=number,
-            rows=table.num_rows,
-            start=moments[0].as_py(),
-            end=moments[-1].as_py(),
-            schema_fingerprint=fingerprint(kinds),
-            digest=hashlib.sha256(content).hexdigest(),
-            columns=kinds,
+            rows=file.rows,
+            start=file.start,
+            end=file.end,
+            schema_fingerprint=fingerprint(file.kinds),
+            digest=file.digest,
+            columns=file.kinds,
             source=source,
             cursor=cursor,
             created_at=self._clock(),
         )
 
-    def _place(self, manifest: SpanManifest, content: bytes) -> SpanManifest:
+    def _checked(self, number: int, columns: Sequence[str] | None) -> SpanManifest:
+        """The manifest of a span that has these columns."""
+        manifest = self.span(number)
+        unknown = [c for c in columns or () if c not in manifest.columns]
+        if unknown:
+            raise LakeError(
+                f"span {number} has no column {', '.join(map(repr, unknown))}; "
+                f"its columns are {', '.join(manifest.columns)}"
+            )
+        return manifest
+
+    @contextmanager
+    def _data(self, manifest: SpanManifest) -> Iterator[Path]:
+        """A span's file, here and undamaged."""
+        path = f"{_folder(manifest.number)}/{manifest.data_file}"
+        with self.store.local(path) as file:
+            digest = digest_of(file)
+            if digest != manifest.digest:
+                raise LakeError(
+                    f"{self.store.url(path)}: damaged, sha256 {digest} is not the manifest's "
+                    f"{manifest.digest}; restore the file, or reject span {manifest.number}"
+                )
+            yield file
+
+    def _place(self, manifest: SpanManifest, file: Path) -> SpanManifest:
         """Data first, manifest last and only if the number is free."""
         folder = _folder(manifest.number)
         if self.store.exists(f"{folder}/{MANIFEST}"):
             raise FileExistsError(folder)
-        self.store.write(f"{folder}/{manifest.data_file}", content)
+        self.store.upload(f"{folder}/{manifest.data_file}", file)
         self.store.create(f"{folder}/{MANIFEST}", manifest.model_dump_json(indent=2).encode())
         return manifest
+
+
+def _sample(
+    free: dict[int, Positions], wanted: int, rng: np.random.Generator
+) -> dict[int, Positions]:
+    """A uniform sample without replacement over rows of several spans, by span."""
+    if not free:
+        return {}
+    sizes = [len(rows) for rows in free.values()]
+    shares = rng.multivariate_hypergeometric(sizes, min(wanted, sum(sizes)), method="marginals")
+    return {
+        number: np.sort(rng.choice(rows, size=share, replace=False))
+        for (number, rows), share in zip(free.items(), shares, strict=True)
+        if share
+    }
 
 
 def _folder(number: int) -> str:

@@ -9,9 +9,11 @@ GCS). Where a store has none, one ingesting process at a time is assumed.
 """
 
 import os
+import shutil
+import tempfile
 import uuid
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -43,6 +45,12 @@ class Store(Protocol):
 
     def create(self, path: str, content: bytes) -> None:
         """Make the file; FileExistsError when it is there already."""
+
+    def upload(self, path: str, source: Path) -> None:
+        """Make the file hold what a local one holds, however large, replacing what it held."""
+
+    def local(self, path: str) -> AbstractContextManager[Path]:
+        """The file as a local one to read from, for as long as the context lasts."""
 
 
 def open_store(url: str) -> Store:
@@ -95,18 +103,28 @@ class LocalStore:
         return sorted(n for n in names if not n.startswith(_TEMPORARY))
 
     def write(self, path: str, content: bytes) -> None:
-        self._place(path, content, os.replace)
+        self._place(path, lambda file: file.write(content), os.replace)
 
     def create(self, path: str, content: bytes) -> None:
-        self._place(path, content, os.link)
+        self._place(path, lambda file: file.write(content), os.link)
 
-    def _place(self, path: str, content: bytes, move: Any) -> None:
+    def upload(self, path: str, source: Path) -> None:
+        with source.open("rb") as content:
+            self._place(path, lambda file: shutil.copyfileobj(content, file), os.replace)
+
+    @contextmanager
+    def local(self, path: str) -> Iterator[Path]:
+        with _explained(self.url(path)):
+            (self._root / path).open("rb").close()  # what can not be read is said here
+        yield self._root / path
+
+    def _place(self, path: str, fill: Callable[[Any], object], move: Any) -> None:
         target = self._root / path
         with _explained(str(target)):
             target.parent.mkdir(parents=True, exist_ok=True)
             temporary = target.parent / f"{_TEMPORARY}{uuid.uuid4().hex}"
             try:
-                _write_durably(temporary, content)
+                _write_durably(temporary, fill)
                 move(temporary, target)
             finally:
                 temporary.unlink(missing_ok=True)
@@ -147,6 +165,20 @@ class RemoteStore:
     def create(self, path: str, content: bytes) -> None:
         self._put(path, content, mode="create")
 
+    def upload(self, path: str, source: Path) -> None:
+        full = self._full(path)
+        with _explained(self.url(path)):
+            self._fs.makedirs(full.rsplit("/", 1)[0], exist_ok=True)
+            self._fs.put_file(str(source), full)
+
+    @contextmanager
+    def local(self, path: str) -> Iterator[Path]:
+        with tempfile.TemporaryDirectory(prefix="kontinual-lake-") as folder:
+            copy = Path(folder) / path.rsplit("/", 1)[-1]
+            with _explained(self.url(path)):
+                self._fs.get_file(self._full(path), str(copy))
+            yield copy
+
     def _put(self, path: str, content: bytes, *, mode: str) -> None:
         full = self._full(path)
         with _explained(self.url(path)):
@@ -157,9 +189,9 @@ class RemoteStore:
         return f"{self._root}/{path}"
 
 
-def _write_durably(path: Path, content: bytes) -> None:
+def _write_durably(path: Path, fill: Callable[[Any], object]) -> None:
     with path.open("wb") as file:
-        file.write(content)
+        fill(file)
         file.flush()
         os.fsync(file.fileno())
 

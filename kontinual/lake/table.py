@@ -1,4 +1,4 @@
-"""From a DataFrame to the parquet bytes of a span and back, the same by every pandas and pyarrow.
+"""From rows to the columns of a span, the same by every pandas and pyarrow.
 
 pandas 1.5 with pyarrow 10 and pandas 2.3 with pyarrow 25 both read and write
 spans, so a column is put into one of four kinds before it is written:
@@ -15,21 +15,31 @@ what it should not, is written as it is: to judge it is validation's work.
 """
 
 import hashlib
-import io
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
-from pyarrow import parquet
 
 from kontinual.errors import LakeError
 from kontinual.spec import Data
 
-__all__ = ["column_kinds", "fingerprint", "normalise", "read_parquet", "times", "write_parquet"]
+__all__ = [
+    "COLLECTED",
+    "NO_TIME",
+    "REPEATED",
+    "WIDTH",
+    "column_kinds",
+    "fingerprint",
+    "impossible",
+    "normalise",
+    "require",
+    "times",
+    "to_frame",
+]
 
 COLLECTED = {"_version": "text", "_score": "number"}
 _TYPES = {
@@ -38,21 +48,28 @@ _TYPES = {
     "text": pa.string(),
     "timestamp": pa.timestamp("us", tz="UTC"),
 }
+NO_TIME = "is no time; write ISO 8601, 2013-03-01T05:15:00Z"
+REPEATED = "stands twice; ids are unique in a span"
+WIDTH = {"integer": 0, "number": 1, "text": 2}
+"""A kind holds all values of the narrower ones."""
 
 
-def normalise(frame: pd.DataFrame, data: Data, *, source: str) -> pa.Table:
+def normalise(
+    frame: pd.DataFrame, data: Data, *, source: str, kinds: Mapping[str, str] | None = None
+) -> pa.Table:
     """The columns of a span, each in its kind, rows in order of time.
 
     Args:
         frame: id, time, label and features under their declared names; other
-            columns but `_version` and `_score` are left out.
+            columns but `_version` and `_score` are left out. Its index tells messages the row.
         data: the declaration of the columns.
         source: file or service the rows come from, for messages.
+        kinds: of features, by name, where other rows of the span ask for wider ones.
 
     Raises:
         LakeError: id, time or label is missing or holds an impossible value, or there is no row.
     """
-    _require(frame, [data.id, data.time, data.label.name], source=source)
+    require(list(frame.columns), [data.id, data.time, data.label.name], source=source)
     if frame.empty:
         raise LakeError(f"{source}: there are no rows, a span needs one at least")
     columns = {
@@ -66,12 +83,13 @@ def normalise(frame: pd.DataFrame, data: Data, *, source: str) -> pa.Table:
     }
     for feature in data.features:
         if feature.name in frame.columns:
-            declared = "text" if feature.type == "category" else feature.type
+            declared: str = "text" if feature.type == "category" else feature.type
+            declared = (kinds or {}).get(feature.name, declared)
             arrays[feature.name] = _feature(frame[feature.name], declared)
     arrays[data.label.name] = pa.array(columns[data.label.name], pa.int64())
     for name, kind in COLLECTED.items():
         if name in frame.columns:
-            arrays[name] = _feature(frame[name], kind)
+            arrays[name] = _feature(frame[name], (kinds or {}).get(name, kind))
     order = np.argsort(columns[data.time].to_numpy(), kind="stable")
     return pa.table(arrays).take(pa.array(order))
 
@@ -87,16 +105,8 @@ def fingerprint(kinds: dict[str, str]) -> str:
     return hashlib.sha256(json.dumps(sorted(kinds.items())).encode()).hexdigest()
 
 
-def write_parquet(table: pa.Table) -> bytes:
-    """The parquet file of a normalised table."""
-    buffer = io.BytesIO()
-    parquet.write_table(table, buffer, compression="zstd", version="2.6")
-    return buffer.getvalue()
-
-
-def read_parquet(content: bytes, columns: Sequence[str] | None = None) -> pd.DataFrame:
+def to_frame(table: pa.Table) -> pd.DataFrame:
     """A span's rows; timestamps in nanoseconds, UTC, by every pandas."""
-    table = parquet.read_table(io.BytesIO(content), columns=list(columns) if columns else None)
     frame: pd.DataFrame = table.to_pandas(ignore_metadata=True)
     for field in table.schema:
         if pa.types.is_timestamp(field.type):
@@ -115,27 +125,28 @@ def times(column: "pd.Series[Any]", *, source: str) -> "pd.Series[Any]":
         options["format"] = "ISO8601"  # pandas 1.5 reads mixed precisions without being told
     if pd.api.types.is_numeric_dtype(column):
         raise LakeError(
-            f"{source}: column {column.name!r} holds numbers such as {column.iloc[0]!r}, "
+            f"{source}: column {column.name!r} holds numbers such as {_plain(column.iloc[0])!r}, "
             "but a time is written in ISO 8601, such as 2013-03-01T05:15:00Z"
         )
     moments = pd.to_datetime(column, **options)
-    _refuse(column, moments.isna(), "is no time; write ISO 8601, 2013-03-01T05:15:00Z", source)
+    _refuse(column, moments.isna(), NO_TIME, source)
     return moments.astype("datetime64[ns, UTC]")
 
 
-def _require(frame: pd.DataFrame, names: list[str], *, source: str) -> None:
-    missing = [name for name in names if name not in frame.columns]
+def require(columns: Sequence[str], names: Sequence[str], *, source: str) -> None:
+    """Refuse a table that lacks one of these columns."""
+    missing = [name for name in names if name not in columns]
     if missing:
         raise LakeError(
             f"{source}: column {', '.join(map(repr, missing))} is missing; "
-            f"the columns are {', '.join(map(str, frame.columns)) or 'none'}"
+            f"the columns are {', '.join(map(str, columns)) or 'none'}"
         )
 
 
 def _ids(column: "pd.Series[Any]", *, source: str) -> "pd.Series[Any]":
     texts = column.astype(str)
     _refuse(column, column.isna() | (texts == ""), "is no id; every row needs one", source)
-    _refuse(column, texts.duplicated(), "stands twice; ids are unique in a span", source)
+    _refuse(column, texts.duplicated(), REPEATED, source)
     return texts
 
 
@@ -149,11 +160,29 @@ def _refuse(column: "pd.Series[Any]", bad: "pd.Series[bool]", rule: str, source:
     """Raise for the first row where `bad` holds."""
     if not bad.any():
         return
-    row = int(np.flatnonzero(bad.to_numpy())[0])
-    raise LakeError(
-        f"{source}: column {column.name!r}, row {row}: {column.iloc[row]!r} {rule} "
-        f"({int(bad.sum())} of {len(column)} rows)"
+    first = int(np.flatnonzero(bad.to_numpy())[0])
+    raise impossible(
+        column.name,
+        column.iloc[first],
+        rule,
+        row=column.index[first],
+        count=f"{int(bad.sum())} of {len(column)}",
+        source=source,
     )
+
+
+def impossible(
+    column: Any, value: Any, rule: str, *, row: int, count: str, source: str
+) -> LakeError:
+    """That a value can not stand where it does."""
+    return LakeError(
+        f"{source}: column {column!r}, row {row}: {_plain(value)!r} {rule} ({count} rows)"
+    )
+
+
+def _plain(value: Any) -> Any:
+    """A value without NumPy's type, as a person writes it."""
+    return value.item() if isinstance(value, np.generic) else value
 
 
 def _feature(column: "pd.Series[Any]", kind: str) -> pa.Array:

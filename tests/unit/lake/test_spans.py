@@ -109,7 +109,7 @@ def test_the_digest_is_that_of_the_file(disk, rows):
 
     content = Path(disk.path("spans", "000001", manifest.data_file)).read_bytes()
     assert hashlib.sha256(content).hexdigest() == manifest.digest
-    assert disk.digest(rows(8), origin="again") == manifest.digest
+    assert disk.write(rows(8), source="table", once=True) == manifest
 
 
 def test_a_manifest_is_plain_json_that_tells_its_format(disk, rows):

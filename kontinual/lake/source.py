@@ -1,0 +1,277 @@
+"""The rows of a history or a table on their way into spans: in a DuckDB file, not in memory.
+
+DuckDB reads parquet, CSV and queries as streams, orders by time what is greater than
+memory, and gives it back part by part. Meanwhile the rows take as much space in the
+folder for temporary files (`TMPDIR`) as they do in their tables.
+"""
+# ruff: noqa: S608  names and texts in queries are quoted, all else is a number of ours
+
+import shutil
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import fsspec
+import pandas as pd
+from fsspec.core import url_to_fs
+
+from kontinual.errors import LakeError
+from kontinual.lake.spanfile import GROUP_ROWS, Frames
+from kontinual.lake.table import COLLECTED, NO_TIME, impossible, require, times
+from kontinual.spec import Data
+
+__all__ = ["Cell", "Rows", "query_rows", "table_rows"]
+
+MEMORY = "768MB"
+"""What DuckDB uses before it goes to the disk."""
+_VECTOR_ROWS = 2048
+_PARQUET = (".parquet", ".pq")
+_CSV = (".csv", ".csv.gz", ".csv.zip")
+_NULLS = ["", "#N/A", "<NA>", "N/A", "NA", "NULL", "NaN", "None", "n/a", "nan", "null"]
+"""What pandas, and so most people's tools, write for no value."""
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+
+
+@dataclass(frozen=True)
+class Cell:
+    """Rows from `low` to below `high`, microseconds since 1970, and how many they are."""
+
+    low: int
+    high: int
+    rows: int
+
+
+class Rows:
+    """The declared columns of all rows, with the moment of each."""
+
+    def __init__(self, connection: Any, relation: str, data: Data, *, source: str) -> None:
+        """Take the rows in.
+
+        Args:
+            connection: to DuckDB.
+            relation: what stands behind FROM.
+            data: the declaration of the columns.
+            source: named in messages.
+
+        Raises:
+            LakeError: id, time or label is missing, or a time is none.
+        """
+        self._connection = connection
+        self._data = data
+        self._source = source
+        described = connection.execute(f"DESCRIBE SELECT * FROM {relation}").fetchall()
+        types = {name: kind for name, kind, *_ in described}
+        require(list(types), [data.id, data.time, data.label.name], source=source)
+        self._refuse_numeric_time(relation, types[data.time])
+        wanted = [data.id, data.time, data.label.name, *data.feature_names, *COLLECTED]
+        self._columns = [name for name in wanted if name in types]
+        time = _name(data.time)
+        connection.execute(
+            f"CREATE TABLE taken AS SELECT {', '.join(map(_name, self._columns))}, "
+            f"epoch_us(TRY_CAST({time} AS TIMESTAMPTZ)) AS _moment FROM {relation}"
+        )
+        self._refuse_bad_times()
+
+    def cells(
+        self,
+        length: timedelta,
+        *,
+        anchor: datetime | None,
+        after: datetime | None,
+        before: datetime | None,
+    ) -> list[Cell]:
+        """The cells that hold rows, in order, of a grid from the anchor's midnight on.
+
+        Args:
+            length: of a cell.
+            anchor: no row is earlier; the earliest row when left out.
+            after: count later rows only.
+            before: count earlier rows only.
+        """
+        (first, last) = self._ask("SELECT min(_moment), max(_moment) FROM taken")[0]
+        if first is None:
+            return []
+        low = first if after is None else _micros(after) + 1
+        high = last + 1 if before is None else _micros(before)
+        start = _micros(pd.Timestamp(anchor or _EPOCH + first * _MICROSECOND).floor("D"))
+        size = length // _MICROSECOND
+        counted = self._ask(
+            f"SELECT (_moment - {start}) // {size} AS cell, count(*) FROM taken "
+            f"WHERE _moment >= {low} AND _moment < {high} GROUP BY cell ORDER BY cell"
+        )
+        return [
+            Cell(max(low, start + c * size), min(high, start + (c + 1) * size), count)
+            for c, count in counted
+        ]
+
+    def frames(self, cell: Cell | None = None) -> Frames:
+        """The rows of a cell, or all, in order of time; the index is the row in the source."""
+        inside = f"WHERE _moment >= {cell.low} AND _moment < {cell.high}" if cell else ""
+        query = f"SELECT rowid AS _row, * FROM taken {inside} ORDER BY _moment, _row"
+        return lambda: self._stream(query)
+
+    def _stream(self, query: str) -> Iterator[pd.DataFrame]:
+        cursor = self._connection.cursor()  # a stream ends at its connection's next question
+        cursor.execute(query)
+        while len(frame := cursor.fetch_df_chunk(GROUP_ROWS // _VECTOR_ROWS)):
+            moments = pd.to_datetime(frame.pop("_moment"), unit="us", utc=True)
+            yield frame.assign(**{self._data.time: moments}).set_index("_row")
+
+    def _ask(self, query: str) -> list[Any]:
+        found: list[Any] = self._connection.execute(query).fetchall()
+        return found
+
+    def _refuse_numeric_time(self, relation: str, kind: str) -> None:
+        if kind.startswith(("DECIMAL", "DOUBLE", "FLOAT")) or kind.endswith("INT"):
+            time = _name(self._data.time)
+            query = f"SELECT {time} FROM {relation} LIMIT 1"
+            times(self._connection.execute(query).df()[self._data.time], source=self._source)
+
+    def _refuse_bad_times(self) -> None:
+        bad, of, row = self._ask(
+            "SELECT count(*) FILTER (_moment IS NULL), count(*), "
+            "min(rowid) FILTER (_moment IS NULL) FROM taken"
+        )[0]
+        if bad:
+            query = f"SELECT {_name(self._data.time)} FROM taken WHERE rowid = {row}"
+            ((value,),) = self._ask(query)
+            raise impossible(
+                self._data.time,
+                value,
+                NO_TIME,
+                row=row,
+                count=f"{bad} of {of}",
+                source=self._source,
+            )
+
+
+@contextmanager
+def table_rows(url: str, data: Data, *, source: str) -> Iterator[Rows]:
+    """The rows of parquet or CSV files.
+
+    Args:
+        url: path or URL of a file, or a glob of them.
+        data: the declaration of the columns.
+        source: named in messages.
+
+    Raises:
+        LakeError: there is no such file, it is neither parquet nor CSV, or its rows are unusable.
+    """
+    with _duckdb(f"{url}: the table can not be read") as (connection, folder):
+        try:
+            paths = _local_files(url, folder)
+        except (OSError, ValueError, ImportError) as exc:
+            raise LakeError(f"{url}: the table can not be read: {exc}") from exc
+        relation = _relation(connection, paths, data)
+        yield Rows(connection, relation, data, source=source)
+
+
+@contextmanager
+def query_rows(query: str, base: str, data: Data, *, source: str) -> Iterator[Rows]:
+    """The rows of a query in DuckDB's SQL.
+
+    Args:
+        query: a SELECT.
+        base: folder that relative paths in it count from.
+        data: the declaration of the columns.
+        source: named in messages.
+
+    Raises:
+        LakeError: the query fails, or its rows are unusable.
+    """
+    search = base.removeprefix("file://")
+    with _duckdb(f"data.history.query (relative to {search})") as (connection, _):
+        connection.execute("SET file_search_path = ?", [search])
+        relation = f"({query.strip().removesuffix(';')}\n)"
+        yield Rows(connection, relation, data, source=source)
+
+
+@contextmanager
+def _duckdb(what: str) -> Iterator[tuple[Any, Path]]:
+    """A database in a folder of its own, for as long as the context lasts."""
+    try:
+        import duckdb  # only the environments that ingest tables have it
+    except ImportError as exc:
+        raise LakeError(
+            "tables are read by DuckDB, which is not in this environment; install duckdb"
+        ) from exc
+    with (
+        tempfile.TemporaryDirectory(prefix="kontinual-ingest-") as folder,
+        duckdb.connect(str(Path(folder) / "rows.duckdb")) as connection,
+    ):
+        try:
+            connection.execute("SET TimeZone = 'UTC'")
+            connection.execute(f"SET memory_limit = '{MEMORY}'")
+            # DuckDB opens no path that Python has not seen: names of local variables
+            # must not stand for tables.
+            connection.execute("SET python_enable_replacements = false")
+            yield connection, Path(folder)
+        except duckdb.Error as exc:
+            raise LakeError(f"{what}: {exc}") from exc
+
+
+def _local_files(url: str, folder: Path) -> list[str]:
+    """The files of a table, in order; those that DuckDB can not open itself as copies."""
+    fs, pattern = url_to_fs(url)
+    paths = sorted(fs.glob(pattern)) if fsspec.core.has_magic(pattern) else [pattern]
+    if not paths:
+        raise LakeError(f"{url}: no file matches")
+    for path in paths:
+        if not path.lower().endswith(_PARQUET + _CSV):
+            raise LakeError(f"{path}: a table is a .parquet or .csv file")
+    return [_local_file(fs, path, folder / str(i)) for i, path in enumerate(paths)]
+
+
+def _local_file(fs: Any, path: str, copy: Path) -> str:
+    zipped = path.lower().endswith(".zip")
+    if "file" in fs.protocol and not zipped:
+        return path
+    target = copy.with_name(f"{copy.name}-{Path(path).name}".removesuffix(".zip"))
+    compression = "zip" if zipped else None
+    with fs.open(path, "rb", compression=compression) as source, target.open("wb") as file:
+        shutil.copyfileobj(source, file)
+    return str(target)
+
+
+def _relation(connection: Any, paths: Sequence[str], data: Data) -> str:
+    """What stands behind FROM for these files."""
+    parquet = [p for p in paths if p.lower().endswith(_PARQUET)]
+    csv = [p for p in paths if p not in parquet]
+    parts = [f"read_parquet({_list(parquet)}, union_by_name = true)"] if parquet else []
+    if csv:
+        options = "union_by_name = true, header = true, delim = ',', quote = '\"', "
+        options += f"nullstr = {_list(_NULLS)}"
+        query = f"DESCRIBE SELECT * FROM read_csv({_list(csv)}, {options}, all_varchar = true)"
+        names = [name for name, *_ in connection.execute(query).fetchall()]
+        # As they are written: an id 007 is not 7.
+        texts = {data.id, *(f.name for f in data.features if f.type == "category")}
+        kinds = ", ".join(f"{_text(n)}: 'VARCHAR'" for n in names if n in texts)
+        types = f", types = {{{kinds}}}" if kinds else ""
+        # The type of a column is known when all of it has been seen.
+        parts.append(f"read_csv({_list(csv)}, {options}, sample_size = -1{types})")
+    return "(" + " UNION ALL BY NAME ".join(f"SELECT * FROM {part}" for part in parts) + ")"
+
+
+def _micros(moment: datetime) -> int:
+    """Microseconds since 1970; without an offset the moment is UTC."""
+    aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    return (aware - _EPOCH) // _MICROSECOND
+
+
+def _list(texts: Sequence[str]) -> str:
+    return f"[{', '.join(map(_text, texts))}]"
+
+
+def _text(text: str) -> str:
+    """As a text in SQL."""
+    return "'" + text.replace("'", "''") + "'"
+
+
+def _name(name: str) -> str:
+    """As a name in SQL."""
+    return '"' + name.replace('"', '""') + '"'

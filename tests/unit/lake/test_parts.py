@@ -1,0 +1,218 @@
+"""A span that is greater than memory is written and read part by part, and is no other for it."""
+
+import zipfile
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pyarrow import parquet
+
+from kontinual.errors import LakeError
+from kontinual.lake import Lake, ingest_history, ingest_table, source, spanfile
+from kontinual.lake.spanfile import repeated
+from kontinual.spec import History
+
+PART = 2048  # DuckDB's least
+
+
+@pytest.fixture(autouse=True)
+def _small_parts(monkeypatch):
+    monkeypatch.setattr(spanfile, "GROUP_ROWS", PART)
+    monkeypatch.setattr(source, "GROUP_ROWS", PART)
+
+
+def _parts(frame, size=100):
+    return lambda: (frame.iloc[i : i + size] for i in range(0, len(frame), size))
+
+
+def test_rows_in_parts_make_the_span_that_they_make_at_once(lake, rows):
+    whole = lake.write(rows(5000), source="table")
+    parts = lake.write(_parts(rows(5000), PART), source="table")
+
+    assert (parts.rows, parts.start, parts.end) == (whole.rows, whole.start, whole.end)
+    assert parts.columns == whole.columns
+    pd.testing.assert_frame_equal(lake.read(2), lake.read(1))
+
+
+def test_a_span_is_read_in_parts_that_count_through(lake, rows):
+    lake.write(rows(5000), source="table")
+
+    parts = list(lake.parts(1, ["order"]))
+
+    assert [len(p) for p in parts] == [2048, 2048, 904]
+    frame = pd.concat(parts)
+    assert frame.index.tolist() == list(range(5000))
+    assert frame["order"].tolist() == lake.read(1)["order"].tolist()
+
+
+def test_reading_in_parts_notices_damage_before_the_first_part(lake, rows):
+    manifest = lake.write(rows(5000), source="table")
+    lake.store.write(f"spans/000001/{manifest.data_file}", b"rot")
+
+    with pytest.raises(LakeError, match="damaged, sha256"):
+        next(lake.parts(1))
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "kind"),
+    [("items", 2.5, "number"), ("items", "many", "text"), ("price", "12 EUR", "text")],
+)
+def test_a_late_part_widens_the_column_for_all_of_them(lake, rows, column, value, kind):
+    frame = rows(300).astype({column: object})
+    frame.loc[299, column] = value
+
+    manifest = lake.write(_parts(frame), source="table")
+
+    assert manifest.columns[column] == kind == lake.write(frame, source="table").columns[column]
+    assert lake.read(1)[column].tolist() == lake.read(2)[column].tolist()
+
+
+def test_a_score_that_is_none_widens_too(lake, rows):
+    frame = rows(300).assign(_score=0.5).astype({"_score": object})
+    frame.loc[299, "_score"] = "none"
+
+    assert lake.write(_parts(frame), source="collector").columns["_score"] == "text"
+
+
+def test_twins_in_parts_far_from_each_other_are_refused(lake, rows):
+    frame = rows(300)
+    frame.loc[299, "order"] = "o7"
+
+    with pytest.raises(LakeError, match=r"column 'order', row 7: 'o7' stands twice.*\(1 of 300"):
+        lake.write(_parts(frame), source="table")
+    assert lake.spans() == []
+
+
+@given(st.lists(st.text(max_size=2)), st.integers(1, 7))
+def test_recurring_values_are_found_however_the_hashes_collide(values, size):
+    column = pd.Series(values, dtype=object)
+    expected = column[column.duplicated(keep=False)]
+    honest = spanfile._hashes
+    try:
+        for hashes in (honest, lambda c: c.astype(str).str.len().to_numpy(np.uint64)):
+            spanfile._hashes = hashes
+            found = repeated(_parts(column, size))
+            assert found.index.tolist() == expected.index.tolist()
+            assert found.tolist() == expected.tolist()
+    finally:
+        spanfile._hashes = honest
+
+
+def test_a_history_in_any_order_is_cut_and_ordered_by_time(disk, loop, rows, tmp_path):
+    frame = rows(9000).sample(frac=1, random_state=1)
+    frame["at"] = frame["at"].dt.floor("D")  # many rows at one moment: they keep their order
+    frame.to_parquet(tmp_path / "orders.parquet", coerce_timestamps="us", row_group_size=1000)
+
+    spans = ingest_history(loop, disk, base=str(tmp_path))
+
+    assert len(spans) == 38
+    found = pd.concat([disk.read(s.number) for s in spans], ignore_index=True)
+    expected = frame.sort_values("at", kind="stable").reset_index(drop=True)
+    pd.testing.assert_frame_equal(found, expected, check_dtype=False)
+
+
+def test_a_table_is_written_in_groups(disk, rows, tmp_path):
+    rows(5000).to_parquet(tmp_path / "orders.parquet", coerce_timestamps="us")
+
+    span = ingest_table(disk, table=str(tmp_path / "orders.parquet"))
+
+    file = parquet.ParquetFile(disk.data_url(span.number))
+    assert [file.metadata.row_group(i).num_rows for i in range(3)] == [2048, 2048, 904]
+
+
+def test_a_csv_says_what_is_written_in_it(disk, tmp_path):
+    (tmp_path / "a.csv").write_text(
+        "order,at,price,items,colour,returned\n"
+        "007,2026-01-01T00:00:00Z,1.50,NA,red,0\n"
+        '"a ""b"", c",2026-01-02 00:00:00.25,,3,None,1\n'
+    )
+
+    ingest_table(disk, table=str(tmp_path / "a.csv"))
+
+    frame = disk.read(1)
+    assert frame["order"].tolist() == ["007", 'a "b", c']
+    assert frame["at"].dt.microsecond.tolist() == [0, 250_000]
+    assert frame["price"].isna().tolist() == [False, True]
+    assert frame["items"].isna().tolist() == [True, False]
+    assert frame["colour"].isna().tolist() == [False, True]
+
+
+@pytest.mark.parametrize("name", ["a.csv.zip", "a.csv.gz", "a.csv"])
+def test_a_table_may_be_packed_and_lie_elsewhere(disk, rows, tmp_path, name):
+    if name.endswith(".zip"):
+        with zipfile.ZipFile(tmp_path / name, "w") as file:
+            file.writestr("a.csv", rows(50).to_csv(index=False))
+    else:
+        rows(50).to_csv(tmp_path / name, index=False)
+    disk.store.write(f"tables/{name}", (tmp_path / name).read_bytes())
+    remote = Lake("memory://parts", disk.loop)
+    remote.store.write(f"tables/{name}", (tmp_path / name).read_bytes())
+
+    near = ingest_table(disk, table=str(tmp_path / name))
+    far = ingest_table(disk, table=remote.path("tables", name))
+
+    assert near == far
+    pd.testing.assert_frame_equal(disk.read(1), rows(50), check_dtype=False)
+
+
+def test_parquet_and_csv_are_one_table(disk, rows, tmp_path):
+    rows(50)[:20].to_parquet(tmp_path / "a1.parquet", coerce_timestamps="us")
+    rows(50)[20:].drop(columns="items").to_csv(tmp_path / "a2.csv", index=False)
+
+    ingest_table(disk, table=str(tmp_path / "a*"))
+
+    frame = disk.read(1)
+    assert frame["order"].tolist() == rows(50)["order"].tolist()
+    assert frame["items"].isna().sum() == 30
+
+
+@pytest.mark.parametrize(
+    ("at", "message"),
+    [
+        (["2026-01-01", "soon", "2026-01-03"], r"column 'at', row 1: 'soon' is no time.*\(1 of 3"),
+        (["2026-01-01", "", "2026-01-03"], r"column 'at', row 1: None is no time"),
+        ([1767225600, 1767225601, 1767225602], r"column 'at' holds numbers such as .*1767225600"),
+    ],
+)
+def test_a_time_that_is_none_is_named_with_its_row(disk, rows, tmp_path, at, message):
+    rows(3).assign(at=at).to_csv(tmp_path / "a.csv", index=False)
+
+    with pytest.raises(LakeError, match=message):
+        ingest_table(disk, table=str(tmp_path / "a.csv"))
+    assert disk.spans() == []
+
+
+def test_a_value_is_named_with_its_row_in_the_table(disk, rows, tmp_path):
+    frame = rows(5000)[::-1].reset_index(drop=True)
+    frame.loc[4321, "returned"] = 7
+    frame.to_parquet(tmp_path / "a.parquet", coerce_timestamps="us")
+
+    with pytest.raises(LakeError, match="column 'returned', row 4321: 7 is no label"):
+        ingest_table(disk, table=str(tmp_path / "a.parquet"))
+
+
+def test_a_query_may_end_as_queries_do(disk, loop, rows, tmp_path):
+    rows(30).to_parquet(tmp_path / "orders.parquet", coerce_timestamps="us")
+    history = History(query="SELECT * FROM 'orders.parquet'  -- all of them\n;")
+    data = loop.data.model_copy(update={"history": history})
+
+    spans = ingest_history(loop.model_copy(update={"data": data}), disk, base=str(tmp_path))
+
+    assert sum(s.rows for s in spans) == 30
+
+
+def test_a_sample_of_the_training_rows_is_drawn_from_all_of_them(lake, rows, verdict):
+    for i in range(3):
+        lake.write(rows(400, first=400 * i), source="table")
+        lake.judge(verdict(i + 1))
+    every = lake.training_rows(3, seed=1)
+
+    sample = lake.training_rows(3, seed=1, at_most=100)
+
+    assert len(sample) == 100
+    assert sample["order"].is_unique
+    assert set(sample["order"]) <= set(every["order"])
+    assert len(set(sample["order"].str[1:].astype(int) // 400)) == 3
+    assert len(lake.training_rows(3, seed=1, at_most=10_000)) == len(every)
