@@ -71,6 +71,15 @@ class Settings(BaseSettings):
     token: SecretStr = Field(
         default=SecretStr(""), description="bearer token of trigger and its webhook"
     )
+    credentials: Path | None = Field(
+        default=None,
+        description="JSON file of the trigger's named credentials: [{name, scopes, sha256}]",
+    )
+    tls_cert: Path | None = Field(default=None, description="the trigger serves HTTPS by it")
+    tls_key: Path | None = None
+    tls_client_ca: Path | None = Field(
+        default=None, description="authority whose client certificates the trigger knows"
+    )
     speedup: float = Field(
         default=1.0,
         ge=1,

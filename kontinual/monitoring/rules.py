@@ -7,7 +7,7 @@ from kontinual.monitoring.document import document
 from kontinual.monitoring.quantities import recording_rules
 from kontinual.monitoring.texts import alert_texts
 from kontinual.monitoring.timing import Timing
-from kontinual.spec import Alert, Loop, format_duration
+from kontinual.spec import Action, Alert, Loop, format_duration
 
 __all__ = ["SERVICES", "alerting_rules", "render_rules", "rule_groups"]
 
@@ -51,13 +51,20 @@ def alerting_rules(timing: Timing) -> list[dict[str, Any]]:
     return [_alerting_rule(timing, alert) for alert in timing.loop.monitoring.alerts]
 
 
+_ASKED = {
+    Action.RETRAIN: "a retraining",
+    Action.ROLLBACK: "the champion before",
+    Action.NOTIFY: "a look",
+}
+
+
 def _alerting_rule(timing: Timing, alert: Alert) -> dict[str, Any]:
     loop, hold = timing.loop, timing.hold(alert.kind)
     summary, description = alert_texts(
         alert.kind,
         window=format_duration(loop.monitoring.window_of(alert)),
         threshold=f"{alert.threshold:g}",
-        action="a retraining" if alert.action == "retrain" else "a look",
+        action=_ASKED[alert.action],
     )
     return {
         "alert": alert.kind.alertname,

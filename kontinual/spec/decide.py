@@ -1,5 +1,6 @@
 """Gates, rollout, monitoring and trigger policy: everything with a threshold."""
 
+from datetime import timedelta
 from enum import StrEnum
 from typing import Annotated, Literal
 
@@ -12,6 +13,7 @@ __all__ = [
     "Action",
     "Alert",
     "AlertKind",
+    "Approval",
     "Gate",
     "Monitoring",
     "Rollout",
@@ -92,7 +94,15 @@ class Action(StrEnum):
     """What an alert asks for. The policy decides whether it happens."""
 
     RETRAIN = "retrain"
+    ROLLBACK = "rollback"  # to the champion before, once
     NOTIFY = "notify"
+
+
+class Approval(StrEnum):
+    """Does a person have to agree before a run is started?"""
+
+    NEVER = "never"
+    ALWAYS = "always"
 
 
 class AlertKind(StrEnum):
@@ -150,6 +160,7 @@ class Alert(Strict):
         default="0s", validate_default=True, alias="for", description="Prometheus' `for`"
     )
     min_rows: int | None = Field(default=None, ge=1, description="over the loop's min_rows")
+    approval: Approval | None = Field(default=None, description="over the trigger's approval")
 
 
 class Monitoring(Strict):
@@ -182,7 +193,7 @@ class Monitoring(Strict):
 
 
 class TriggerPolicy(Strict):
-    """When an alert may become a run."""
+    """When a trigger may become a run."""
 
     min_new_labels: int = Field(default=1000, ge=0, description="matured rows since last training")
     cooldown: Duration = Field(default="1d", validate_default=True, description="after a run ended")
@@ -192,3 +203,27 @@ class TriggerPolicy(Strict):
         ge=0,
         description="without labels, drift counts as harm when the expected log loss rises so much",
     )
+    max_failures: int = Field(
+        default=3, ge=1, description="so many failed runs in a row open the circuit: no more runs"
+    )
+    circuit_reset: Duration = Field(
+        default="1d",
+        validate_default=True,
+        description="an open circuit lets one run try again so long after the last failure",
+    )
+    approval: Approval = Field(
+        default=Approval.NEVER, description="of a person, for what no person has asked for"
+    )
+    hold_timeout: Duration | None = Field(
+        default=None,
+        description="a trigger held so long is suppressed; default: two cooldowns, 7d at least",
+    )
+    run_timeout: Duration | None = Field(
+        default=None,
+        description="on the wall clock; a run that takes longer is stopped; "
+        "default: what the rollout may take, and a day",
+    )
+
+    @property
+    def longest_hold(self) -> timedelta:
+        return self.hold_timeout or max(timedelta(days=7), 2 * self.cooldown)

@@ -16,10 +16,12 @@ class Outcome(StrEnum):
     REJECTED_MODEL = "rejected_model"
     ROLLED_BACK = "rolled_back"
     FAILED = "failed"
+    RESTORED = "restored"  # of a rollback by person or alert: an earlier version is champion again
+    STOPPED = "stopped"  # by a person
 
     @property
     def changed_champion(self) -> bool:
-        return self is Outcome.PROMOTED
+        return self in {Outcome.PROMOTED, Outcome.RESTORED}
 
 
 class RolloutStep(BaseModel):

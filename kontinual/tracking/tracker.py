@@ -136,6 +136,19 @@ class Tracker:
             promoted = self._version(version).tags.get(_PROMOTED_AT)
         return datetime.fromisoformat(promoted) if promoted else None
 
+    def former_champion(self) -> str | None:
+        """The newest version older than the champion that was champion itself; None without one.
+
+        Asked again after each return to it, it leads further back, never forward.
+        """
+        champion = self.champion()
+        if champion is None:
+            return None
+        with tracking_errors(f"the versions of {self.name} can not be read"):
+            found = self._store.client.search_model_versions(f"name = '{self.name}'")
+        older = [int(v.version) for v in found if _PROMOTED_AT in v.tags]
+        return max((str(v) for v in sorted(older) if v < int(champion)), key=int, default=None)
+
     def set_champion(self, version: str, *, expected: str | None) -> None:
         """Promote a version if the champion still is the one that was expected.
 

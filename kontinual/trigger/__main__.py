@@ -11,9 +11,10 @@ from kontinual.lake import Lake
 from kontinual.settings import Settings
 from kontinual.spec import load_loop
 from kontinual.tracking import Tracker
-from kontinual.trigger.launcher import LocalLauncher
+from kontinual.trigger.contracts import RunKind
+from kontinual.trigger.launcher import LauncherByKind, LocalLauncher
 from kontinual.trigger.logs import log_as_json
-from kontinual.trigger.service import serve, split_command
+from kontinual.trigger.server import serve, split_command
 
 
 def main(
@@ -30,7 +31,7 @@ def main(
     ] = None,
     port: Annotated[int, typer.Option(min=1, max=65535, help="HTTP port.")] = 18082,
     insecure: Annotated[
-        bool, typer.Option("--insecure", help="Do without a token, on a loopback address only.")
+        bool, typer.Option("--insecure", help="Do without credentials, on a loopback address only.")
     ] = False,
 ) -> None:
     """Record alerts, decide about them, start and follow the pipeline's runs.
@@ -41,11 +42,18 @@ def main(
     try:
         declared, settings = load_loop(loop), Settings()
         lake = Lake(settings.lake_url, declared)
-        launcher = LocalLauncher(
-            split_command(run_command or f"{settings.run_command} --loop {shlex.quote(loop)}"),
-            settings.home.resolve() / "runs",
-            loop=declared,
-            records=lambda run_id: lake.journal(run_id).record(),
+        retrain = split_command(run_command or f"{settings.run_command} --loop {shlex.quote(loop)}")
+        rollback = [sys.executable, "-m", "kontinual.steps.rollback", "--loop", loop]
+        launcher = LauncherByKind(
+            {
+                kind: LocalLauncher(
+                    command,
+                    settings.home.resolve() / "runs",
+                    loop=declared,
+                    records=lambda run_id: lake.journal(run_id).record(),
+                )
+                for kind, command in {RunKind.RETRAIN: retrain, RunKind.ROLLBACK: rollback}.items()
+            }
         )
         tracker = Tracker(settings.tracking_uri, declared.name)
         serve(
@@ -55,6 +63,7 @@ def main(
             port=port,
             launcher=launcher,
             champion=tracker,
+            schedule=declared.schedule,
             insecure=insecure,
         )
     except KontinualError as exc:

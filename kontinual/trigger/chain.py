@@ -25,9 +25,15 @@ class EntryKind(StrEnum):
 
     TRIGGER_RECEIVED = "trigger.received"
     TRIGGER_DECIDED = "trigger.decided"
+    TRIGGER_APPROVED = "trigger.approved"
     ALERT_RESOLVED = "alert.resolved"
     RUN_LAUNCHED = "run.launched"
+    RUN_STOP_ASKED = "run.stop_asked"
     RUN_ENDED = "run.ended"
+    LOOP_PAUSED = "loop.paused"
+    LOOP_RESUMED = "loop.resumed"
+    CIRCUIT_CLOSED = "circuit.closed"
+    CHECKPOINT = "checkpoint"  # seals the entries that were moved into an archive
 
 
 class Entry(BaseModel):
@@ -70,13 +76,19 @@ def link(*, previous: str, **content: Any) -> Entry:
     return draft.model_copy(update={"hash": draft.expected_hash()})
 
 
-def check_chain(entries: Iterable[Entry]) -> tuple[int, str]:
-    """Number and hash of the last entry of an unbroken chain; (0, GENESIS) of an empty one.
+def check_chain(
+    entries: Iterable[Entry], *, after: tuple[int, str] = (0, GENESIS)
+) -> tuple[int, str]:
+    """Number and hash of the last entry of an unbroken chain; `after` of an empty one.
+
+    Args:
+        entries: in their order.
+        after: number and hash of the entry that they follow.
 
     Raises:
         LedgerError: an entry was altered, removed or moved; names the first bad one.
     """
-    seq, previous = 0, GENESIS
+    seq, previous = after
     for entry in entries:
         if entry.seq != seq + 1:
             raise LedgerError(

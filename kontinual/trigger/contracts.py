@@ -6,21 +6,36 @@ from typing import Any
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
+from kontinual.errors import LedgerError
 from kontinual.spec import Outcome, RunRecord
 
 __all__ = [
+    "Act",
     "Answer",
     "Ask",
     "Decision",
     "Evidence",
+    "NotNow",
+    "NotThere",
     "PolicyState",
+    "Query",
     "Receipt",
     "Resolution",
     "Run",
+    "RunKind",
     "RunState",
     "Source",
     "Trigger",
+    "Wish",
 ]
+
+
+class NotThere(LedgerError):
+    """The ledger holds no such trigger or run."""
+
+
+class NotNow(LedgerError):
+    """What was asked is not possible in the present state; nothing was written."""
 
 
 class _Record(BaseModel):
@@ -32,6 +47,8 @@ class Source(StrEnum):
 
     ALERTMANAGER = "alertmanager"
     MANUAL = "manual"
+    SCHEDULE = "schedule"
+    NEW_DATA = "new_data"
 
 
 class Answer(StrEnum):
@@ -46,10 +63,44 @@ class Answer(StrEnum):
         return self is not Answer.HOLD
 
 
+class RunKind(StrEnum):
+    """What a run does."""
+
+    RETRAIN = "retrain"
+    ROLLBACK = "rollback"
+
+
+class Act(_Record):
+    """What a person (or a rule with a name of its own) did, and why."""
+
+    by: str = Field(min_length=1, max_length=200)
+    reason: str
+    at: AwareDatetime
+
+
+class Wish(_Record):
+    """What exactly is asked for, where that is more than a retraining as usual."""
+
+    kind: RunKind = RunKind.RETRAIN
+    version: str | None = Field(
+        default=None, description="of a rollback: the version to restore; None is the one before"
+    )
+    seed: int = Field(default=0, ge=0, description="of everything random in the run")
+    past_policy: bool = Field(
+        default=False, description="a person takes it upon them; only a pause or a run can hold it"
+    )
+    run: str | None = Field(default=None, description="name of the run; made up when left out")
+    process: dict[str, Any] | None = Field(
+        default=None, description="where the run goes on already; it is followed when accepted"
+    )
+
+
 class Ask(_Record):
-    """One firing alert of a delivery, or a person's request, before it is a trigger."""
+    """One firing alert of a delivery, or a request, before it is a trigger."""
 
     source: Source
+    by: str | None = Field(default=None, description="who asked, for what a person can ask")
+    wish: Wish = Wish()
     alert: str | None = Field(default=None, description="kind of alert, such as `quality_decay`")
     fingerprint: str | None = Field(default=None, description="Alertmanager's, of the labels")
     starts_at: AwareDatetime | None = None
@@ -76,6 +127,15 @@ class Receipt(_Record):
     resolved: list[int] = Field(default_factory=list, description="triggers whose alert resolved")
 
 
+class Query(_Record):
+    """One question to Prometheus, with its answer."""
+
+    name: str
+    promql: str
+    at: AwareDatetime
+    value: float | None = Field(description="None: no data, or the condition is not true")
+
+
 class Evidence(_Record):
     """What Prometheus said when it was asked again. None means: no data."""
 
@@ -85,15 +145,21 @@ class Evidence(_Record):
     quality_decay: float | None = None
     expected_log_loss_rise: float | None = None
     matured_rows: float | None = None
+    queries: list[Query] = Field(default_factory=list)
 
 
 class Decision(_Record):
-    """One judgement on one trigger."""
+    """One judgement on one trigger, by the policy or by a person."""
 
     answer: Answer
-    rule: str
+    rule: str = Field(description="of those asked in their order, the first that spoke")
     reason: str
-    evidence: dict[str, Any] = Field(default_factory=dict)
+    by: str | None = Field(default=None, description="the person who decided; None: the policy")
+    policy: str | None = Field(default=None, description="version of the rules")
+    passed: list[str] = Field(default_factory=list, description="rules that had no objection")
+    evidence: dict[str, Any] = Field(
+        default_factory=dict, description="queries, times, values, and the thresholds in force"
+    )
     hold_until: AwareDatetime | None = Field(
         default=None, description="before this moment the answer stays `hold`"
     )
@@ -104,6 +170,8 @@ class Trigger(_Record):
 
     id: int
     source: Source
+    by: str | None = None
+    wish: Wish = Wish()
     alert: str | None
     fingerprint: str | None
     starts_at: AwareDatetime | None
@@ -111,6 +179,8 @@ class Trigger(_Record):
     summary: str
     received_at: AwareDatetime
     resolved_at: AwareDatetime | None = None
+    approved: Act | None = None
+    held_since: AwareDatetime | None = None
     decision: Decision | None = None
     decided_at: AwareDatetime | None = None
     run: str | None = None
@@ -121,13 +191,23 @@ class Trigger(_Record):
 
 
 class PolicyState(_Record):
-    """What the ledger knows of runs when a trigger is judged."""
+    """What the ledger knows of runs and persons' acts when a trigger is judged."""
 
+    paused: Act | None = None
+    paused_everywhere: Act | None = Field(default=None, description="the kill switch of all loops")
     run_in_progress: str | None = None
-    last_run: str | None = None
+    last_run: str | None = Field(default=None, description="the last retraining that ended")
     last_run_ended: AwareDatetime | None = None
     started: list[datetime] = Field(
-        default_factory=list, description="starts of the runs of the last 24 hours, oldest first"
+        default_factory=list,
+        description="starts of the retrainings of the last 24 hours, oldest first",
+    )
+    failures: int = Field(
+        default=0, ge=0, description="retrainings that failed one after another, up to now"
+    )
+    last_failure: AwareDatetime | None = None
+    restored_by: str | None = Field(
+        default=None, description="the run that last changed the champion, if it was a rollback"
     )
 
 
@@ -144,10 +224,12 @@ class Run(_Record):
 
     id: str
     trigger: int
+    wish: Wish = Wish()
     accepted_at: AwareDatetime
     launched_at: AwareDatetime | None = None
     ended_at: AwareDatetime | None = None
     process: dict[str, Any] | None = Field(default=None, description="where it runs")
+    stop: Act | None = Field(default=None, description="who asked it to end, and why")
     record: RunRecord | None = None
 
     @property

@@ -1,8 +1,9 @@
 """Asking Prometheus again: is it still true, does it hurt, are there new labels?"""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Protocol
 
 from prometheus_api_client import PrometheusConnect
@@ -11,7 +12,8 @@ from urllib3.util.retry import Retry
 
 from kontinual.errors import MetricsUnavailable
 from kontinual.spec import AlertKind, Loop
-from kontinual.trigger.contracts import Evidence, Trigger
+from kontinual.trigger.contracts import Evidence, Query, Trigger
+from kontinual.trigger.ledger import Clock, utc_now
 from kontinual.trigger.policy import declared_alert
 
 __all__ = ["EvidenceSource", "MetricSource", "PrometheusEvidence", "PrometheusSource", "Sample"]
@@ -41,10 +43,10 @@ class MetricSource(Protocol):
 
 
 class EvidenceSource(Protocol):
-    """Finds out what is true now about a trigger."""
+    """Finds out what is true now about triggers."""
 
-    def gather(self, trigger: Trigger) -> Evidence:
-        """The evidence; never raises, an unreachable source is evidence too."""
+    def gather(self, triggers: Sequence[Trigger]) -> dict[int, Evidence]:
+        """The evidence on each, by number; never raises, an unreachable source is evidence too."""
         ...
 
 
@@ -76,42 +78,72 @@ class PrometheusSource:
 class PrometheusEvidence:
     """Evidence for the triggers of one loop."""
 
-    def __init__(self, loop: Loop, source: MetricSource) -> None:
+    def __init__(self, loop: Loop, source: MetricSource, *, clock: Clock = utc_now) -> None:
         self._loop = loop
         self._source = source
+        self._clock = clock
 
-    def gather(self, trigger: Trigger) -> Evidence:
+    def gather(self, triggers: Sequence[Trigger]) -> dict[int, Evidence]:
+        look = _Look(self._loop, self._source, self._clock)
+        return {trigger.id: look.at(trigger) for trigger in triggers}
+
+
+class _Look:
+    """One look for many triggers: each question is asked once, an outage waited for once."""
+
+    def __init__(self, loop: Loop, source: MetricSource, clock: Clock) -> None:
+        self._loop = loop
+        self._source = source
+        self._clock = clock
+        self._answers: dict[str, tuple[datetime, list[Sample]]] = {}
+        self._outage: str | None = None
+
+    def at(self, trigger: Trigger) -> Evidence:
         alert = declared_alert(self._loop, trigger)
         condition = None if alert is None else self._loop.condition(alert)
         try:
-            return Evidence(
-                condition=condition,
-                value=None if condition is None else self._still_true(condition, trigger),
-                quality_decay=self._greatest(_series(AlertKind.QUALITY_DECAY.series, self._loop)),
-                expected_log_loss_rise=self._greatest(
-                    _series("kontinual:expected_log_loss_rise:value", self._loop)
-                ),
-                matured_rows=self._greatest(_series("kontinual_matured_rows", self._loop)),
-            )
+            queries = [self._greatest(name, query) for name, query in self._questions()]
+            if condition is not None:
+                queries.insert(0, self._still_true(condition, trigger))
         except MetricsUnavailable as exc:
             return Evidence(condition=condition, unavailable=str(exc))
+        values = {query.name: query.value for query in queries}
+        return Evidence(condition=condition, queries=queries, **values)
 
-    def _still_true(self, condition: str, trigger: Trigger) -> float | None:
+    def _questions(self) -> list[tuple[str, str]]:
+        named = {
+            "quality_decay": AlertKind.QUALITY_DECAY.series,
+            "expected_log_loss_rise": "kontinual:expected_log_loss_rise:value",
+            "matured_rows": "kontinual_matured_rows",
+        }
+        return [(name, f'{series}{{model="{self._loop.name}"}}') for name, series in named.items()]
+
+    def _still_true(self, condition: str, trigger: Trigger) -> Query:
         """The value of the very series that fired, if its condition holds.
 
         The alert carries all labels of its series; others (of its rule, or external
         labels that only Alertmanager sees) do not count.
         """
-        for sample in self._source.vector(condition):
-            own = {k: v for k, v in sample.labels.items() if k != "__name__"}
-            if own.items() <= trigger.labels.items():
-                return sample.value
-        return None
+        at, samples = self._ask(condition)
+        value = next((s.value for s in samples if _own(s).items() <= trigger.labels.items()), None)
+        return Query(name="value", promql=condition, at=at, value=value)
 
-    def _greatest(self, query: str) -> float | None:
-        values = [s.value for s in self._source.vector(query) if not math.isnan(s.value)]
-        return max(values, default=None)
+    def _greatest(self, name: str, query: str) -> Query:
+        at, samples = self._ask(query)
+        values = [s.value for s in samples if not math.isnan(s.value)]
+        return Query(name=name, promql=query, at=at, value=max(values, default=None))
+
+    def _ask(self, query: str) -> tuple[datetime, list[Sample]]:
+        if self._outage is not None:
+            raise MetricsUnavailable(self._outage)
+        if query not in self._answers:
+            try:
+                self._answers[query] = (self._clock(), self._source.vector(query))
+            except MetricsUnavailable as exc:
+                self._outage = str(exc)
+                raise
+        return self._answers[query]
 
 
-def _series(name: str, loop: Loop) -> str:
-    return f'{name}{{model="{loop.name}"}}'
+def _own(sample: Sample) -> dict[str, str]:
+    return {k: v for k, v in sample.labels.items() if k != "__name__"}

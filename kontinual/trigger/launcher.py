@@ -4,10 +4,12 @@ import fcntl
 import json
 import logging
 import os
+import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -16,14 +18,16 @@ import psutil
 from kontinual.errors import ServiceError
 from kontinual.spec import Loop, Outcome, RunRecord
 from kontinual.trigger import claim
-from kontinual.trigger.contracts import Run
+from kontinual.trigger.contracts import Run, RunKind
 from kontinual.trigger.ledger import Clock, utc_now
 
-__all__ = ["Launcher", "LocalLauncher", "RecordSource"]
+__all__ = ["Launcher", "LauncherByKind", "LocalLauncher", "RecordSource"]
 
 log = logging.getLogger(__name__)
 START_SECONDS = 15.0
 POLL_SECONDS = 0.02
+KILL_SECONDS = 120.0  # a rollout that is asked to end puts the champion back first
+CLOCK_SECONDS = 2.0  # between a process' start by the kernel's clock and by its own
 LAST_LINES = 5
 RecordSource = Callable[[str], RunRecord | None]
 
@@ -32,15 +36,42 @@ class Launcher(Protocol):
     """Where a pipeline runs. Implementations are idempotent by run id.
 
     An error that may pass (ServiceError, LakeError, ...) is raised; the caller asks again.
+    A call takes 20 s at most, less than the caller's lease.
     """
 
     def launch(self, run: Run) -> dict[str, Any]:
-        """Start the run unless it was started before; returns where it runs."""
+        """Start the run unless it was started before; returns where it runs.
+
+        Facts as JSON values; `url` is a link for people.
+        """
         ...
 
     def outcome(self, run: Run) -> RunRecord | None:
-        """The record of a run that has ended; None while it goes on."""
+        """The record of a run that has ended; None while it goes on.
+
+        One that died, was cancelled, or never was has the outcome `failed`.
+        """
         ...
+
+    def stop(self, run: Run) -> None:
+        """Ask a run to end; asked again until `outcome` tells that it has."""
+        ...
+
+
+class LauncherByKind:
+    """A Launcher that leaves each kind of run to another."""
+
+    def __init__(self, launchers: Mapping[RunKind, Launcher]) -> None:
+        self._launchers = launchers
+
+    def launch(self, run: Run) -> dict[str, Any]:
+        return self._launchers[run.wish.kind].launch(run)
+
+    def outcome(self, run: Run) -> RunRecord | None:
+        return self._launchers[run.wish.kind].outcome(run)
+
+    def stop(self, run: Run) -> None:
+        self._launchers[run.wish.kind].stop(run)
 
 
 class LocalLauncher:
@@ -62,7 +93,8 @@ class LocalLauncher:
         """Set up a launcher; nothing is started.
 
         Args:
-            command: the pipeline's, to which `--run-id ID --trigger TRIGGER` is added.
+            command: the pipeline's, to which `--run-id ID --trigger TRIGGER` is added, and
+                `--seed` or `--version` where the trigger wishes one.
             log_dir: folder of the runs' folders.
             loop: whose runs these are.
             records: the record that a run left in the lake's journal, by run id.
@@ -74,6 +106,7 @@ class LocalLauncher:
         self._records = records
         self._clock = clock
         self._children: dict[str, subprocess.Popen[bytes]] = {}
+        self._asked: set[int] = set()
 
     def launch(self, run: Run) -> dict[str, Any]:
         folder = self._log_dir / run.id
@@ -87,9 +120,23 @@ class LocalLauncher:
 
     def outcome(self, run: Run) -> RunRecord | None:
         folder = self._log_dir / run.id
-        if _is_running(folder):
+        if _is_running(folder) or (run.stop is not None and _session(folder)):
             return None
         return self._records(run.id) or self._failed(run, folder, self._exit_code(run.id, folder))
+
+    def stop(self, run: Run) -> None:
+        """Ask the run and all its steps to end; after `KILL_SECONDS` they are ended.
+
+        A rollout that is asked puts the champion back before it ends.
+        """
+        if run.stop is None:
+            return
+        late = (self._clock() - run.stop.at).total_seconds() > KILL_SECONDS
+        for process in _session(self._log_dir / run.id):
+            if process.pid not in self._asked or late:
+                self._asked.add(process.pid)
+                with suppress(psutil.NoSuchProcess):
+                    process.send_signal(signal.SIGKILL if late else signal.SIGTERM)
 
     def _exit_code(self, run_id: str, folder: Path) -> int | None:
         """The ended run's exit code, if it was started from here."""
@@ -101,6 +148,8 @@ class LocalLauncher:
 
     def _start(self, folder: Path, run: Run) -> None:
         command = [*self._command, "--run-id", run.id, "--trigger", str(run.trigger)]
+        command += ["--seed", str(run.wish.seed)] if run.wish.seed else []
+        command += ["--version", run.wish.version] if run.wish.version else []
         script = [sys.executable, "-I", str(Path(claim.__file__)), str(folder), *command]
         with (folder / claim.LOG).open("ab") as output:
             child = subprocess.Popen(
@@ -131,6 +180,28 @@ class LocalLauncher:
 def _is_running(folder: Path) -> bool:
     """Is the run's own process alive? A child it left behind may still hold the lock."""
     return _is_locked(folder) and _is_alive(_process_or_none(folder))
+
+
+def _session(folder: Path) -> list[psutil.Process]:
+    """The processes that live of a run: its own, and its steps, all in the session it leads."""
+    note = _process_or_none(folder)
+    if note is None:
+        return []
+    found = []
+    for process in _living():
+        with suppress(psutil.NoSuchProcess, ProcessLookupError):
+            of_the_run = os.getsid(process.pid) == note["pid"]
+            # Numbers are used again: one that is older than the note is of another session.
+            if of_the_run and process.create_time() >= note["started"] - CLOCK_SECONDS:
+                found.append(process)
+    return found
+
+
+def _living() -> Iterator[psutil.Process]:
+    for process in psutil.process_iter():
+        with suppress(psutil.NoSuchProcess):
+            if process.status() != psutil.STATUS_ZOMBIE:
+                yield process
 
 
 def _is_alive(process: dict[str, Any] | None) -> bool:

@@ -1,8 +1,9 @@
 """The ledger: whatever is asked, decided and run, written down so that it can be trusted.
 
 Every change is one transaction that appends entries to the chain and brings the
-state (triggers, runs) up to them. Accepting a trigger fixes the run's id;
-launching it is a later step that can be repeated.
+state (triggers, runs, controls) up to them. Accepting a trigger fixes the run's id;
+launching it is a later step that can be repeated. What persons do is in
+`kontinual.trigger.control`, what is moved out in `kontinual.trigger.archive`.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -11,26 +12,30 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Protocol
 
-from sqlalchemy import Connection, func, insert, select, update
-from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+from sqlalchemy import Connection, func, select
+from sqlalchemy.exc import SQLAlchemyError
 
 from kontinual.errors import LedgerError
 from kontinual.spec import RunRecord, utc_text
 from kontinual.trigger import rows, tables
 from kontinual.trigger.audit import Audit, audit, export_lines
-from kontinual.trigger.chain import GENESIS, EntryKind, canonical_json, link
+from kontinual.trigger.chain import Entry, EntryKind
 from kontinual.trigger.contracts import (
     Answer,
     Ask,
     Decision,
+    NotNow,
     PolicyState,
     Receipt,
     Resolution,
     Run,
     Source,
     Trigger,
+    Wish,
 )
+from kontinual.trigger.database import open_database
+from kontinual.trigger.lease import Lease, check_lease, release_lease, take_lease
+from kontinual.trigger.writer import Writer
 
 __all__ = ["Clock", "Judge", "Ledger", "utc_now"]
 
@@ -49,7 +54,11 @@ class Judge(Protocol):
         """The id of the run that an accepted trigger becomes."""
         ...
 
-    def joins(self, other: Trigger) -> bool:
+    def wish(self, trigger: Trigger) -> Wish:
+        """What exactly the run of an accepted trigger does."""
+        ...
+
+    def joins(self, other: Trigger, accepted: Trigger) -> bool:
         """Is another open trigger answered by the run of an accepted one?"""
         ...
 
@@ -66,10 +75,10 @@ class Ledger:
     def __init__(
         self, url: str, loop: str, *, clock: Clock = utc_now, must_exist: bool = False
     ) -> None:
-        """Open a ledger, and create its tables where they are missing.
+        """Open a ledger.
 
         Args:
-            url: SQLAlchemy's, such as `sqlite:////var/lib/kontinual/ledger.db`.
+            url: of the database, see `kontinual.trigger.database.open_database`.
             loop: the loop's name.
             clock: tells the time, in UTC.
             must_exist: refuse to make a new SQLite file; for those who only read.
@@ -79,12 +88,7 @@ class Ledger:
         """
         self.loop = loop
         self._clock = clock
-        _prepare_file(url, must_exist=must_exist)
-        try:
-            self._engine = tables.open_engine(url)
-            tables.create_tables(self._engine)
-        except (SQLAlchemyError, ArgumentError, ImportError) as exc:
-            raise LedgerError(f"ledger {_masked(url)}: it can not be opened: {exc}") from exc
+        self._engine = open_database(url, must_exist=must_exist)
 
     def close(self) -> None:
         self._engine.dispose()
@@ -103,165 +107,228 @@ class Ledger:
         An alert is the same when fingerprint and start are; delivered again it is a
         duplicate. If it still fires `again_after` the last trigger was answered
         (suppressed, or its run ended), it asks again as a new trigger.
+
+        Raises:
+            NotNow: a run of the wished name exists.
         """
-        recorded: list[int] = []
-        with self._writing() as (connection, now):
+        with self.writing() as writer:
+            same = self._same(writer.connection, [*asks, *resolutions])
+            number, bodies = self._last_number(writer.connection), []
             for ask in asks:
-                occurrence = self._occurrence(connection, ask, now, again_after)
+                occurrence = self._occurrence(writer, ask, same, again_after)
                 if occurrence is not None:
-                    recorded.append(self._record(connection, now, ask, occurrence))
-            closed = [n for r in resolutions for n in self._resolve(connection, now, r)]
+                    number += 1
+                    bodies.append(_received(ask, number, occurrence))
+                    if ask.fingerprint is not None:
+                        same.setdefault(_key(ask), []).append(None)
+            writer.receive(bodies)
+            closed = [n for r in resolutions for n in self._resolve(writer, r, same)]
+        recorded = [body["trigger"] for body in bodies]
         return Receipt(recorded=recorded, duplicates=len(asks) - len(recorded), resolved=closed)
 
-    def ask_by_hand(self, reason: str) -> Trigger:
-        """Record a person's request."""
-        (number,) = self.receive([Ask(source=Source.MANUAL, summary=reason)]).recorded
+    def ask(self, ask: Ask) -> Trigger:
+        """Record a request that is no alert.
+
+        Raises:
+            NotNow: a run of the wished name exists.
+        """
+        (number,) = self.receive([ask]).recorded
         return self.trigger(number)
+
+    def ask_by_hand(self, reason: str, *, by: str | None = None) -> Trigger:
+        """Record a person's request for a retraining as usual."""
+        return self.ask(Ask(source=Source.MANUAL, summary=reason, by=by))
 
     # What is decided
 
-    def decide(self, number: int, judge: Judge) -> list[Trigger]:
-        """Judge an open trigger in one transaction and write the decision down.
+    def decide(
+        self, numbers: Sequence[int], judge: Judge, *, lease: Lease | None = None
+    ) -> list[Trigger]:
+        """Judge triggers in one transaction, one after another, and write the decisions down.
 
-        A `hold` for the same reason as before is no news and leaves no entry. An
-        `accept` fixes the run's id, and joins to it every other open trigger that
-        asks for the same.
+        One that is decided by now is passed over: once is final. A `hold` for the
+        same reason as before is no news and leaves no entry. An `accept` fixes the
+        run's id, and joins to it every other open trigger that asks for the same.
+
+        Args:
+            numbers: of the triggers, in the order in which they are judged.
+            judge: decides.
+            lease: of the worker that writes; none where there is no other.
 
         Returns:
-            The triggers with a new decision: none, this one, or this one and those joined to it.
+            The triggers with a new decision.
 
         Raises:
-            LedgerError: the trigger has its final decision already.
+            LeaseLost: another worker has taken over.
         """
-        with self._writing() as (connection, now):
-            trigger = rows.trigger(connection, self.loop, number)
-            if not trigger.is_open:
-                raise LedgerError(f"trigger {number} is decided already, and once is final")
-            state = rows.policy_state(connection, self.loop, since=now - DAY)
-            decision = judge(trigger, state, now)
-            if not _is_news(trigger, decision):
-                return []
-            changed = [number]
-            if decision.answer is not Answer.ACCEPT:
-                self._decided(connection, now, number, decision, None)
-            else:
-                run = judge.run_id(trigger, now)
-                self._decided(connection, now, number, decision, run)
-                changed += self._join_others(connection, now, number, run, judge)
-            return [rows.trigger(connection, self.loop, n) for n in changed]
+        changed: list[int] = []
+        with self.writing(lease=lease) as writer:
+            state = self._state(writer)
+            for number in numbers:
+                trigger = rows.trigger(writer.connection, self.loop, number)
+                if not trigger.is_open:
+                    continue
+                decision = judge(trigger, state, writer.now)
+                if not _is_news(trigger, decision):
+                    continue
+                changed.append(number)
+                if decision.answer is Answer.ACCEPT:
+                    changed += self._accept(writer, trigger, decision, judge)
+                    state = self._state(writer)
+                else:
+                    write_decision(writer, trigger, decision)
+            return [rows.trigger(writer.connection, self.loop, n) for n in changed]
 
     # What is run
 
-    def launched(self, run_id: str, process: dict[str, Any]) -> None:
+    def launched(self, run_id: str, process: dict[str, Any], *, lease: Lease | None = None) -> None:
         """Write down that a run was started, and where it runs."""
-        body = {"run": run_id, "process": process}
-        with self._writing() as (connection, now):
-            self._append(connection, now, EntryKind.RUN_LAUNCHED, body)
+        with self.writing(lease=lease) as writer:
+            writer.append(EntryKind.RUN_LAUNCHED, {"run": run_id, "process": process})
 
-    def ended(self, record: RunRecord) -> None:
+    def ended(self, record: RunRecord, *, lease: Lease | None = None) -> None:
         """Write down a run's outcome; a second time is no news."""
         body = {"run": record.id, "record": record.model_dump(mode="json")}
-        with self._writing() as (connection, now):
-            if rows.run(connection, self.loop, record.id).ended_at is None:
-                self._append(connection, now, EntryKind.RUN_ENDED, body)
+        with self.writing(lease=lease) as writer:
+            if rows.run(writer.connection, self.loop, record.id).ended_at is None:
+                writer.append(EntryKind.RUN_ENDED, body)
+
+    # Who works
+
+    def take_lease(self, holder: str, length: timedelta) -> Lease | None:
+        """The right to work for this loop, kept or prolonged; None while another has it."""
+        with self.writing() as writer:
+            return take_lease(writer, holder, length)
+
+    def release_lease(self, lease: Lease) -> None:
+        """Give it up before its end."""
+        with self.writing() as writer:
+            release_lease(writer, lease)
 
     # What is known
 
     def trigger(self, number: int) -> Trigger:
-        """The trigger of this number; LedgerError when there is none."""
-        with self._reading() as connection:
+        """The trigger of this number; NotThere when there is none."""
+        with self.reading() as connection:
             return rows.trigger(connection, self.loop, number)
 
-    def triggers(self, *, only_open: bool = False) -> list[Trigger]:
-        """Triggers in the order they came."""
-        read = rows.open_triggers if only_open else rows.all_triggers
-        with self._reading() as connection:
-            return read(connection, self.loop)
+    def triggers(
+        self, *, only_open: bool = False, before: int | None = None, limit: int | None = None
+    ) -> list[Trigger]:
+        """Triggers in the order they came; of those not only open, the last `limit` before one."""
+        with self.reading() as connection:
+            if only_open:
+                return rows.open_triggers(connection, self.loop)
+            return rows.triggers(connection, self.loop, before=before, limit=limit)
+
+    def open_summary(self) -> tuple[datetime | None, int]:
+        """When the oldest trigger without any decision came, and how many are held."""
+        with self.reading() as connection:
+            oldest, held = rows.open_summary(connection, self.loop)
+            return None if oldest is None else datetime.fromisoformat(oldest), held
+
+    def last_scheduled(self) -> datetime | None:
+        """The moment of the last trigger of a schedule; None before the first."""
+        table = tables.triggers
+        mine = (table.c.loop == self.loop) & (table.c.source == Source.SCHEDULE.value)
+        with self.reading() as connection:
+            found = connection.scalar(select(func.max(table.c.starts_at)).where(mine))
+            return None if found is None else datetime.fromisoformat(found)
+
+    def run(self, run_id: str) -> Run:
+        """The run of this id; NotThere when there is none."""
+        with self.reading() as connection:
+            return rows.run(connection, self.loop, run_id)
 
     def runs(self, *, only_open: bool = False) -> list[Run]:
         """Runs in the order they were accepted."""
-        with self._reading() as connection:
+        with self.reading() as connection:
             return rows.runs(connection, self.loop, only_open=only_open)
 
-    def audit(self) -> Audit:
+    def state(self) -> PolicyState:
+        """What the policy would be told now."""
+        with self.reading() as connection:
+            return rows.policy_state(connection, self.loop, since=self._clock() - DAY)
+
+    def entries(self, *, after: int = 0, limit: int | None = None) -> list[Entry]:
+        """Entries of the chain behind one, in its order."""
+        with self.reading() as connection:
+            found = rows.entries(connection, self.loop, after=after, limit=limit)
+            return [rows.to_entry(row) for row in found]
+
+    def audit(self, archives: Sequence[Path] = ()) -> Audit:
         """Check the whole ledger.
+
+        Args:
+            archives: files that `kontinual ledger archive` wrote, in their order; without
+                them, what they hold is taken as their checkpoint seals it.
 
         Raises:
             LedgerError: something was altered, removed or moved; names the first bad entry.
         """
-        with self._reading() as connection:
-            return audit(connection, self.loop)
+        with self.reading() as connection:
+            return audit(connection, self.loop, archives)
 
     def export(self) -> Iterator[str]:
         """The chain, one entry as JSON a line, in its order."""
-        with self._reading() as connection:
+        with self.reading() as connection:
             yield from export_lines(connection, self.loop)
 
     @contextmanager
-    def _writing(self) -> Iterator[tuple[Connection, datetime]]:
+    def writing(self, *, loop: str | None = None, lease: Lease | None = None) -> Iterator[Writer]:
+        """A transaction on the chain of this loop (or another of the same database)."""
         try:
             with self._engine.begin() as connection:
-                yield connection, self._clock()
+                writer = Writer(connection, loop or self.loop, self._clock)
+                if lease is not None:
+                    check_lease(writer, lease)
+                yield writer
+                writer.finish()
         except SQLAlchemyError as exc:
             raise LedgerError(f"the ledger could not be written: {exc}") from exc
 
     @contextmanager
-    def _reading(self) -> Iterator[Connection]:
+    def reading(self) -> Iterator[Connection]:
+        """A connection to read by; what it reads is of one moment."""
         try:
             with self._engine.connect().execution_options(reading=True) as connection:
                 yield connection
         except SQLAlchemyError as exc:
             raise LedgerError(f"the ledger could not be read: {exc}") from exc
 
-    def _append(
-        self, connection: Connection, now: datetime, kind: EntryKind, body: dict[str, Any]
-    ) -> None:
-        seq, previous = self._head(connection)
-        entry = link(
-            loop=self.loop, seq=seq + 1, kind=kind, at=utc_text(now), body=body, previous=previous
-        )
-        row = entry.model_dump(mode="json") | {"body": canonical_json(body)}
-        connection.execute(insert(tables.entries).values(row))
-        mine = tables.heads.c.loop == self.loop
-        connection.execute(update(tables.heads).where(mine).values(seq=entry.seq, hash=entry.hash))
-        tables.project(connection, entry)
+    def _state(self, writer: Writer) -> PolicyState:
+        return rows.policy_state(writer.connection, self.loop, since=writer.now - DAY)
 
-    def _head(self, connection: Connection) -> tuple[int, str]:
-        """Number and hash of the last entry; the row's lock orders the writers of a server."""
-        query = select(tables.heads.c.seq, tables.heads.c.hash)
-        query = query.where(tables.heads.c.loop == self.loop).with_for_update()
-        found = connection.execute(query).one_or_none()
-        if found is None:
-            row = {"loop": self.loop, "seq": 0, "hash": GENESIS}
-            connection.execute(insert(tables.heads).values(row))
-            return 0, GENESIS
-        return found.seq, found.hash
+    def _last_number(self, connection: Connection) -> int:
+        table = tables.triggers
+        return connection.scalar(select(func.max(table.c.id)).where(table.c.loop == self.loop)) or 0
 
-    def _record(self, connection: Connection, now: datetime, ask: Ask, occurrence: int) -> int:
-        column = tables.triggers.c.id
-        last = connection.scalar(
-            select(func.max(column)).where(tables.triggers.c.loop == self.loop)
+    def _same(
+        self, connection: Connection, those: Sequence[Ask | Resolution]
+    ) -> dict[tuple[str, str], list[Trigger | None]]:
+        known = rows.same_alerts(
+            connection, self.loop, [a.fingerprint for a in those if a.fingerprint is not None]
         )
-        number: int = (last or 0) + 1
-        body = ask.model_dump(mode="json", exclude={"repeats"}) | {
-            "trigger": number,
-            "starts_at": None if ask.starts_at is None else utc_text(ask.starts_at),
-            "occurrence": occurrence,
-        }
-        self._append(connection, now, EntryKind.TRIGGER_RECEIVED, body)
-        return number
+        return {key: list(found) for key, found in known.items()}
 
     def _occurrence(
-        self, connection: Connection, ask: Ask, now: datetime, again_after: timedelta
+        self,
+        writer: Writer,
+        ask: Ask,
+        same: dict[tuple[str, str], list[Trigger | None]],
+        again_after: timedelta,
     ) -> int | None:
         """How often this alert asked before; None when it is a duplicate."""
+        if ask.wish.run is not None:
+            _refuse_taken_name(writer, ask.wish.run)
         if ask.fingerprint is None or ask.starts_at is None:
             return 0
-        former = rows.same_alert(connection, self.loop, ask.fingerprint, utc_text(ask.starts_at))
+        former = same.get(_key(ask), [])
         if not former:
             return 0
-        answered = self._answered_at(connection, former[-1])
-        if not ask.repeats or answered is None or now - answered < again_after:
+        last = former[-1]  # None: recorded in this very delivery
+        answered = None if last is None else self._answered_at(writer.connection, last)
+        if not ask.repeats or answered is None or writer.now - answered < again_after:
             return None
         return len(former)
 
@@ -273,39 +340,73 @@ class Ledger:
             return trigger.decided_at
         return rows.run(connection, self.loop, trigger.run).ended_at
 
-    def _resolve(self, connection: Connection, now: datetime, resolution: Resolution) -> list[int]:
-        starts_at = utc_text(resolution.starts_at)
-        same = rows.same_alert(connection, self.loop, resolution.fingerprint, starts_at)
-        numbers = [t.id for t in same if t.resolved_at is None]
+    def _resolve(
+        self,
+        writer: Writer,
+        resolution: Resolution,
+        same: dict[tuple[str, str], list[Trigger | None]],
+    ) -> list[int]:
+        former = same.get(_key(resolution), [])
+        numbers = [t.id for t in former if t is not None and t.resolved_at is None]
         for number in numbers:
             body = {"trigger": number, "ends_at": utc_text(resolution.ends_at)}
-            self._append(connection, now, EntryKind.ALERT_RESOLVED, body)
+            writer.append(EntryKind.ALERT_RESOLVED, body)
         return numbers
 
-    def _decided(
-        self,
-        connection: Connection,
-        now: datetime,
-        number: int,
-        decision: Decision,
-        run: str | None,
-    ) -> None:
-        body = {"trigger": number, "decision": decision.model_dump(mode="json"), "run": run}
-        self._append(connection, now, EntryKind.TRIGGER_DECIDED, body)
-
-    def _join_others(
-        self, connection: Connection, now: datetime, number: int, run: str, judge: Judge
+    def _accept(
+        self, writer: Writer, trigger: Trigger, decision: Decision, judge: Judge
     ) -> list[int]:
-        """One run answers all that ask for one; each of them is told so."""
-        decision = Decision(
+        """Make a trigger a run; the numbers of those that it answers too, each told so."""
+        run = judge.run_id(trigger, writer.now)
+        write_decision(writer, trigger, decision, run=run, wish=judge.wish(trigger))
+        if trigger.wish.process is not None:
+            body = {"run": run, "process": trigger.wish.process}
+            writer.append(EntryKind.RUN_LAUNCHED, body)
+        joined = Decision(
             answer=Answer.SUPPRESS,
             rule="joined",
-            reason=f"joined to trigger {number}, whose run {run} answers this one too",
+            reason=f"joined to trigger {trigger.id}, whose run {run} answers this one too",
         )
-        others = [t for t in rows.open_triggers(connection, self.loop) if judge.joins(t)]
+        waiting = rows.open_triggers(writer.connection, self.loop)
+        others = [t for t in waiting if judge.joins(t, trigger)]
         for other in others:
-            self._decided(connection, now, other.id, decision, run)
+            write_decision(writer, other, joined, run=run)
         return [other.id for other in others]
+
+
+def write_decision(
+    writer: Writer,
+    trigger: Trigger,
+    decision: Decision,
+    *,
+    run: str | None = None,
+    wish: Wish | None = None,
+) -> None:
+    """Append a decision.
+
+    Args:
+        writer: of the transaction.
+        trigger: what is decided about.
+        decision: the decision.
+        run: the run that answers the trigger, if one does.
+        wish: what that run does, if the trigger became it.
+    """
+    body = {"trigger": trigger.id, "decision": decision.model_dump(mode="json"), "run": run}
+    if wish is not None:
+        body["wish"] = wish.model_dump(mode="json")
+    writer.append(EntryKind.TRIGGER_DECIDED, body)
+
+
+def _received(ask: Ask, number: int, occurrence: int) -> dict[str, Any]:
+    return ask.model_dump(mode="json", exclude={"repeats"}) | {
+        "trigger": number,
+        "starts_at": None if ask.starts_at is None else utc_text(ask.starts_at),
+        "occurrence": occurrence,
+    }
+
+
+def _key(alert: Ask | Resolution) -> tuple[str, str]:
+    return str(alert.fingerprint), "" if alert.starts_at is None else utc_text(alert.starts_at)
 
 
 def _is_news(trigger: Trigger, decision: Decision) -> bool:
@@ -315,22 +416,12 @@ def _is_news(trigger: Trigger, decision: Decision) -> bool:
     return (former.answer, former.rule) != (decision.answer, decision.rule)
 
 
-def _prepare_file(url: str, *, must_exist: bool) -> None:
-    """Make the folder of a SQLite file, or insist on the file."""
-    try:
-        parsed = make_url(url)
-    except ArgumentError as exc:
-        raise LedgerError(f"ledger {url!r}: not a SQLAlchemy URL such as sqlite:///FILE") from exc
-    if parsed.get_backend_name() != "sqlite" or parsed.database in {None, "", ":memory:"}:
-        return
-    path = Path(str(parsed.database))
-    if must_exist and not path.is_file():
-        raise LedgerError(f"{path}: there is no ledger; has the trigger service run here?")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as exc:
-        raise LedgerError(f"{path.parent}: no folder for the ledger can be made: {exc}") from exc
-
-
-def _masked(url: str) -> str:
-    return make_url(url).render_as_string(hide_password=True)
+def _refuse_taken_name(writer: Writer, run: str) -> None:
+    triggers, runs = tables.triggers, tables.runs
+    wished = f'"run":"{run}"'
+    asked = select(triggers.c.id).where(
+        triggers.c.loop == writer.loop, triggers.c.wish.contains(wished, autoescape=True)
+    )
+    started = select(runs.c.id).where(runs.c.loop == writer.loop, runs.c.id == run)
+    if writer.connection.scalar(asked.limit(1)) or writer.connection.scalar(started):
+        raise NotNow(f"a run named {run!r} was asked for already; a new run needs a new name")

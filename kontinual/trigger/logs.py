@@ -1,4 +1,4 @@
-"""Logs of the service: one JSON object a line, with trigger and run where they apply."""
+"""Logs of the service: one JSON object a line, with trigger, run and version where they apply."""
 
 import json
 import logging
@@ -8,7 +8,7 @@ from kontinual.spec import utc_text
 
 __all__ = ["JsonFormatter", "log_as_json"]
 
-CONTEXT = ("trigger", "run")
+CONTEXT = ("trigger", "run", "version", "by")
 
 
 class JsonFormatter(logging.Formatter):

@@ -1,18 +1,32 @@
 """What the trigger service counts (names: `kontinual.spec.metrics`)."""
 
+import math
 import threading
 from collections.abc import Callable
 from datetime import datetime
+from functools import partial
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
 
 from kontinual.errors import LedgerError
 from kontinual.spec import Outcome
-from kontinual.trigger.contracts import Answer, Run, Source, Trigger
+from kontinual.trigger.contracts import Answer, Source, Trigger
+from kontinual.trigger.ledger import Clock, Ledger
 
 __all__ = ["TriggerMetrics"]
 
 DELIVERED = ("recorded", "duplicate", "resolved", "other_model")
+ERRORS = ("ledger", "launch", "follow", "champion", "other")
+REFUSALS = {
+    400: "malformed",
+    401: "unauthenticated",
+    403: "forbidden",
+    404: "not_there",
+    405: "malformed",
+    409: "not_now",
+    413: "too_large",
+    422: "malformed",
+}
 
 
 class TriggerMetrics:
@@ -48,6 +62,15 @@ class TriggerMetrics:
         self._errors = self._counter(
             "kontinual_trigger_errors", "Failures, each tried again.", "model", "kind"
         )
+        self._refused = self._counter(
+            "kontinual_trigger_refused", "Requests refused.", "model", "reason"
+        )
+        self._paused = self._gauge(
+            "kontinual_loop_paused", "1 while a person has paused the loop, or all.", "model"
+        )
+        self._leads = self._gauge(
+            "kontinual_trigger_leads", "1 where this process is the one that works.", "model"
+        )
         self._start_at_zero()
 
     def _gauge(self, name: str, text: str, *labels: str) -> Gauge:
@@ -65,8 +88,10 @@ class TriggerMetrics:
             self._outcomes.labels(self.loop, outcome.value)
         for result in DELIVERED:
             self._alerts.labels(self.loop, result)
-        for kind in ("ledger", "champion", "other"):
+        for kind in ERRORS:
             self._errors.labels(self.loop, kind)
+        for reason in REFUSALS.values():
+            self._refused.labels(self.loop, reason)
 
     def set_champion(self, version: str | None, since: datetime | None) -> None:
         """Show this champion and no other."""
@@ -95,24 +120,40 @@ class TriggerMetrics:
         kind = kind or ("ledger" if isinstance(error, LedgerError) else "other")
         self._errors.labels(self.loop, kind).inc()
 
-    def watch(
-        self,
-        open_triggers: Callable[[], list[Trigger]],
-        open_runs: Callable[[], list[Run]],
-        clock: Callable[[], datetime],
-    ) -> None:
-        """Let the gauges of open work be read from the ledger whenever they are asked for."""
+    def count_refusal(self, status: int) -> None:
+        """Count a request that was answered by this 4xx status."""
+        self._refused.labels(self.loop, REFUSALS.get(status, "malformed")).inc()
+
+    def watch(self, ledger: Ledger, *, leads: Callable[[], bool], clock: Clock) -> None:
+        """Let the gauges be read from the ledger whenever they are asked for.
+
+        A gauge whose ledger does not answer is NaN, so that the others still tell.
+        """
 
         def undecided_seconds() -> float:
-            ages = [clock() - t.received_at for t in open_triggers() if t.decision is None]
-            return max((age.total_seconds() for age in ages), default=0.0)
+            oldest, _ = ledger.open_summary()
+            return 0.0 if oldest is None else (clock() - oldest).total_seconds()
 
-        def held() -> float:
-            return sum(t.decision is not None for t in open_triggers())
+        def paused() -> float:
+            state = ledger.state()
+            return float(state.paused is not None or state.paused_everywhere is not None)
 
-        self._undecided.labels(self.loop).set_function(undecided_seconds)
-        self._held.labels(self.loop).set_function(held)
-        self._in_progress.labels(self.loop).set_function(lambda: float(bool(open_runs())))
+        watched = {
+            self._undecided: undecided_seconds,
+            self._held: lambda: float(ledger.open_summary()[1]),
+            self._in_progress: lambda: float(bool(ledger.runs(only_open=True))),
+            self._paused: paused,
+            self._leads: lambda: float(leads()),
+        }
+        for gauge, read in watched.items():
+            gauge.labels(self.loop).set_function(partial(self._or_nan, read))
+
+    def _or_nan(self, read: Callable[[], float]) -> float:
+        try:
+            return read()
+        except LedgerError as exc:
+            self.count_error(exc)
+            return math.nan
 
     def render(self) -> bytes:
         """Prometheus' text format."""

@@ -4,33 +4,49 @@ A trigger is evidence, not an order. The rules are asked in their order and the
 first that has something to say decides; when none has, the trigger is accepted.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
-from kontinual.spec import Action, Alert, AlertKind, Loop, format_duration, utc_text
+from kontinual.spec import (
+    Action,
+    Alert,
+    AlertKind,
+    Approval,
+    Loop,
+    format_duration,
+    utc_text,
+)
 from kontinual.trigger.contracts import (
+    Act,
     Answer,
     Decision,
     Evidence,
     PolicyState,
+    RunKind,
     Source,
     Trigger,
+    Wish,
 )
 
-__all__ = ["RULES", "Case", "Policy", "PolicyJudge", "declared_alert", "run_id_of"]
+__all__ = [
+    "POLICY_VERSION",
+    "RULES",
+    "Case",
+    "Policy",
+    "PolicyJudge",
+    "declared_alert",
+    "longest_run",
+    "run_id_of",
+]
+
+POLICY_VERSION = "2"
+"""Stands in every decision; it changes with any rule, their order, or what they look at."""
 
 DAY = timedelta(days=1)
 DEFAULT_DECAY = 0.02  # half of it is "hurt" where the loop declares no quality_decay alert
 NEEDS_NO_HARM = frozenset({AlertKind.NEW_LABELS})  # the declaration asks to learn from new rows
-
-
-def declared_alert(loop: Loop, trigger: Trigger) -> Alert | None:
-    """What the declaration says of a trigger's alert, if anything."""
-    try:
-        return loop.monitoring.alert(AlertKind(trigger.alert or ""))
-    except ValueError:
-        return None
 
 
 @dataclass(frozen=True)
@@ -45,39 +61,64 @@ class Case:
     speedup: float
 
     @property
-    def is_manual(self) -> bool:
+    def is_alert(self) -> bool:
+        return self.trigger.source is Source.ALERTMANAGER
+
+    @property
+    def by_person(self) -> bool:
         return self.trigger.source is Source.MANUAL
 
     @property
     def alert(self) -> Alert | None:
         return declared_alert(self.loop, self.trigger)
 
+    @property
+    def is_rollback(self) -> bool:
+        return _kind_of(self.trigger, self.alert) is RunKind.ROLLBACK
+
+    @property
+    def only_waits_for_others(self) -> bool:
+        """Has a person taken the decision upon them, so that only a run in progress can hold it?"""
+        return self.by_person and (self.is_rollback or self.trigger.wish.past_policy)
+
     def real(self, declared: timedelta) -> timedelta:
         """A declared time span on the wall clock, at this speed-up."""
         return declared / self.speedup
 
     def suppress(self, rule: str, reason: str) -> Decision:
-        return self._decide(Answer.SUPPRESS, rule, reason)
+        return Decision(answer=Answer.SUPPRESS, rule=rule, reason=reason)
 
     def hold(self, rule: str, reason: str, *, until: datetime | None = None) -> Decision:
-        return self._decide(Answer.HOLD, rule, reason, until=until)
-
-    def accept(self, reason: str) -> Decision:
-        return self._decide(Answer.ACCEPT, "accepted", reason)
-
-    def _decide(
-        self, answer: Answer, rule: str, reason: str, *, until: datetime | None = None
-    ) -> Decision:
-        seen = self.evidence.model_dump(mode="json", exclude_none=True)
-        return Decision(answer=answer, rule=rule, reason=reason, evidence=seen, hold_until=until)
+        return Decision(answer=Answer.HOLD, rule=rule, reason=reason, hold_until=until)
 
 
 Rule = Callable[[Case], Decision | None]
 
 
+def resolved(case: Case) -> Decision | None:
+    """An alert that has resolved asks for nothing any more."""
+    if case.trigger.resolved_at is None:
+        return None
+    return case.suppress(
+        "resolved", f"the alert resolved at {utc_text(case.trigger.resolved_at)}, before a run"
+    )
+
+
+def paused(case: Case) -> Decision | None:
+    """Nothing starts while a person has paused the loop, but what a person rolls back."""
+    everywhere, here = case.state.paused_everywhere, case.state.paused
+    if case.by_person and case.is_rollback:
+        return None
+    if everywhere is not None:
+        return case.hold("paused", f"all loops are paused by {_told(everywhere)}")
+    if here is not None:
+        return case.hold("paused", f"the loop is paused by {_told(here)}")
+    return None
+
+
 def known_action(case: Case) -> Decision | None:
     """Alerts that only notify, or that the loop does not declare, start nothing."""
-    if case.is_manual:
+    if not case.is_alert:
         return None
     if case.alert is None:
         return case.suppress(
@@ -90,18 +131,9 @@ def known_action(case: Case) -> Decision | None:
     return None
 
 
-def resolved(case: Case) -> Decision | None:
-    """An alert that has resolved asks for nothing any more."""
-    if case.trigger.resolved_at is None:
-        return None
-    return case.suppress(
-        "resolved", f"the alert resolved at {utc_text(case.trigger.resolved_at)}, before a run"
-    )
-
-
 def metrics_available(case: Case) -> Decision | None:
     """Without Prometheus nothing is known, so nothing is started and nothing forgotten."""
-    if case.evidence.unavailable is None:
+    if case.evidence.unavailable is None or case.only_waits_for_others:
         return None
     return case.hold(
         "metrics_available", f"Prometheus could not be asked again: {case.evidence.unavailable}"
@@ -110,7 +142,7 @@ def metrics_available(case: Case) -> Decision | None:
 
 def still_true(case: Case) -> Decision | None:
     """What was true when the alert fired must be true now."""
-    if case.is_manual or case.evidence.value is not None:
+    if not case.is_alert or case.evidence.value is not None:
         return None
     return case.suppress("still_true", f"no longer true: {case.evidence.condition}")
 
@@ -122,7 +154,7 @@ def model_hurt(case: Case) -> Decision | None:
     loss of the model's own scores stand in for them.
     """
     alert = case.alert
-    if case.is_manual or alert is None or alert.kind.shows_harm or alert.kind in NEEDS_NO_HARM:
+    if alert is None or alert.kind.shows_harm or alert.kind in NEEDS_NO_HARM or case.is_rollback:
         return None
     decay, rise = case.evidence.quality_decay, case.evidence.expected_log_loss_rise
     if decay is not None:
@@ -142,10 +174,24 @@ def model_hurt(case: Case) -> Decision | None:
 def enough_labels(case: Case) -> Decision | None:
     """A retraining without new labelled rows learns nothing new."""
     needed, rows = case.loop.trigger.min_new_labels, case.evidence.matured_rows
+    if case.is_rollback or case.only_waits_for_others:
+        return None
     if needed == 0 or (rows is not None and rows >= needed):
         return None
     seen = "the collector reports none" if rows is None else f"{rows:.0f} are in"
     return case.hold("enough_labels", f"{needed} new labelled rows are needed, {seen}")
+
+
+def restorable(case: Case) -> Decision | None:
+    """An alert rolls back once: what was restored and is bad too, is for a person to look at."""
+    former = case.state.restored_by
+    if not case.is_rollback or case.by_person or former is None:
+        return None
+    return case.suppress(
+        "restorable",
+        f"run {former} has rolled back already, and no version was promoted since: "
+        "a person has to look",
+    )
 
 
 def run_in_progress(case: Case) -> Decision | None:
@@ -159,7 +205,7 @@ def run_in_progress(case: Case) -> Decision | None:
 def cooldown(case: Case) -> Decision | None:
     """After a run, the world gets time to show its effect."""
     ended = case.state.last_run_ended
-    if ended is None:
+    if ended is None or case.is_rollback or case.only_waits_for_others:
         return None
     until = ended + case.real(case.loop.trigger.cooldown)
     if case.now >= until:
@@ -177,7 +223,7 @@ def daily_budget(case: Case) -> Decision | None:
     """No more runs in any 24 hours than the loop allows."""
     budget, day = case.loop.trigger.daily_budget, case.real(DAY)
     recent = sorted(s for s in case.state.started if s > case.now - day)
-    if len(recent) < budget:
+    if len(recent) < budget or case.is_rollback or case.only_waits_for_others:
         return None
     until = recent[-budget] + day
     return case.hold(
@@ -188,16 +234,46 @@ def daily_budget(case: Case) -> Decision | None:
     )
 
 
+def circuit(case: Case) -> Decision | None:
+    """Runs that fail one after another fail for a reason that one more will not mend."""
+    failures, last = case.state.failures, case.state.last_failure
+    if failures < case.loop.trigger.max_failures or last is None:
+        return None
+    until = last + case.real(case.loop.trigger.circuit_reset)
+    if case.is_rollback or case.only_waits_for_others or case.now >= until:
+        return None
+    return case.hold(
+        "circuit",
+        f"the last {failures} runs failed, so the circuit is open; one may try again at "
+        f"{utc_text(until)}, or when a person closes it",
+        until=until,
+    )
+
+
+def approval(case: Case) -> Decision | None:
+    """A person agrees first, where the declaration asks for that."""
+    asked = case.loop.trigger.approval
+    if case.alert is not None and case.alert.approval is not None:
+        asked = case.alert.approval
+    if asked is Approval.NEVER or case.by_person or case.trigger.approved is not None:
+        return None
+    return case.hold("approval", "everything speaks for it; a person has to approve")
+
+
 RULES: tuple[Rule, ...] = (
-    known_action,
     resolved,
+    paused,
+    known_action,
     metrics_available,
     still_true,
     model_hurt,
     enough_labels,
+    restorable,
     run_in_progress,
     cooldown,
     daily_budget,
+    circuit,
+    approval,
 )
 
 
@@ -209,21 +285,42 @@ class Policy:
         self.speedup = speedup
 
     def asks_for_run(self, trigger: Trigger) -> bool:
-        """Does a trigger ask for a retraining, by a person's word or the declaration's?"""
+        """Does a trigger ask for a run, by somebody's word or the declaration's?"""
         alert = declared_alert(self.loop, trigger)
-        asked = alert is not None and alert.action is Action.RETRAIN
-        return trigger.source is Source.MANUAL or asked
+        asked = alert is not None and alert.action is not Action.NOTIFY
+        return trigger.source is not Source.ALERTMANAGER or asked
+
+    def kind_of(self, trigger: Trigger) -> RunKind:
+        """Which kind of run a trigger asks for."""
+        return _kind_of(trigger, declared_alert(self.loop, trigger))
 
     def judge(
         self, trigger: Trigger, evidence: Evidence, state: PolicyState, now: datetime
     ) -> Decision:
         """What to do about a trigger, given what is known now."""
         case = Case(trigger, evidence, state, self.loop, now, self.speedup)
+        passed: list[str] = []
         for rule in RULES:
             decision = rule(case)
             if decision is not None:
-                return decision
-        return case.accept(_why_accepted(case))
+                return _signed(_no_longer_held(case, decision), case, passed)
+            passed.append(rule.__name__)
+        accepted = Decision(answer=Answer.ACCEPT, rule="accepted", reason=_why_accepted(case))
+        return _signed(accepted, case, passed)
+
+
+def declared_alert(loop: Loop, trigger: Trigger) -> Alert | None:
+    """What the declaration says of a trigger's alert, if anything."""
+    try:
+        return loop.monitoring.alert(AlertKind(trigger.alert or ""))
+    except ValueError:
+        return None
+
+
+def longest_run(loop: Loop) -> timedelta:
+    """How long a run may take: as declared, or what its rollout may take, and a day."""
+    rollout = loop.rollout
+    return loop.trigger.run_timeout or rollout.step_timeout * len(rollout.steps) + DAY
 
 
 def run_id_of(loop: Loop, number: int, now: datetime) -> str:
@@ -232,21 +329,73 @@ def run_id_of(loop: Loop, number: int, now: datetime) -> str:
 
 
 class PolicyJudge:
-    """The policy with the evidence on one trigger, as the ledger asks for it."""
+    """The policy with the evidence on each trigger, as the ledger asks for it."""
 
-    def __init__(self, policy: Policy, evidence: Evidence) -> None:
+    def __init__(self, policy: Policy, evidence: Mapping[int, Evidence]) -> None:
         self._policy = policy
         self._evidence = evidence
 
     def __call__(self, trigger: Trigger, state: PolicyState, now: datetime) -> Decision:
-        return self._policy.judge(trigger, self._evidence, state, now)
+        evidence = self._evidence.get(trigger.id, Evidence())
+        return self._policy.judge(trigger, evidence, state, now)
+
+    def wish(self, trigger: Trigger) -> Wish:
+        return trigger.wish.model_copy(update={"kind": self._policy.kind_of(trigger)})
 
     def run_id(self, trigger: Trigger, now: datetime) -> str:
-        return run_id_of(self._policy.loop, trigger.id, now)
+        return trigger.wish.run or run_id_of(self._policy.loop, trigger.id, now)
 
-    def joins(self, other: Trigger) -> bool:
-        """What only notifies, or has resolved, gets an answer of its own."""
-        return other.resolved_at is None and self._policy.asks_for_run(other)
+    def joins(self, other: Trigger, accepted: Trigger) -> bool:
+        """What only notifies, has resolved, or wishes something else gets an answer of its own."""
+        same = self._policy.kind_of(other) is self._policy.kind_of(accepted)
+        plain = other.source is Source.ALERTMANAGER or other.wish == Wish()
+        return same and plain and other.resolved_at is None and self._policy.asks_for_run(other)
+
+
+def _kind_of(trigger: Trigger, alert: Alert | None) -> RunKind:
+    if alert is not None and alert.action is Action.ROLLBACK:
+        return RunKind.ROLLBACK
+    return trigger.wish.kind
+
+
+def _no_longer_held(case: Case, decision: Decision) -> Decision:
+    """A hold that has lasted too long, or that the asker can not wait for, is a no."""
+    if decision.answer is not Answer.HOLD:
+        return decision
+    if case.trigger.wish.process is not None:
+        return case.suppress(decision.rule, f"{decision.reason}; a run that goes on can not wait")
+    since, longest = case.trigger.held_since, case.loop.trigger.longest_hold
+    if since is None or case.now - since < case.real(longest):
+        return decision
+    return case.suppress(
+        "hold_timeout",
+        f"held since {utc_text(since)}, longer than {format_duration(longest)}; "
+        f"the last reason was {decision.rule}: {decision.reason}",
+    )
+
+
+def _signed(decision: Decision, case: Case, passed: list[str]) -> Decision:
+    """The decision with all that it was taken by."""
+    evidence = case.evidence.model_dump(mode="json", exclude_none=True)
+    return decision.model_copy(
+        update={
+            "policy": POLICY_VERSION,
+            "passed": passed,
+            "evidence": {**evidence, "thresholds": _thresholds(case)},
+        }
+    )
+
+
+def _thresholds(case: Case) -> dict[str, Any]:
+    """What the declaration says at the time of the decision."""
+    found: dict[str, Any] = case.loop.trigger.model_dump(mode="json", exclude_none=True)
+    if case.alert is not None:
+        found["alert"] = case.alert.model_dump(mode="json", by_alias=True, exclude_none=True)
+    return {**found, "quality_decay": _half_decay(case.loop), "speedup": case.speedup}
+
+
+def _told(act: Act) -> str:
+    return f"{act.by} since {utc_text(act.at)}: {act.reason}"
 
 
 def _half_decay(loop: Loop) -> float:
@@ -255,10 +404,18 @@ def _half_decay(loop: Loop) -> float:
 
 
 def _why_accepted(case: Case) -> str:
-    rows = case.evidence.matured_rows or 0
-    if case.is_manual:
-        return f"asked for by a person, and {rows:.0f} new labelled rows are in"
-    return (
-        f"{case.trigger.alert} is still true at {case.evidence.value:.4g}, "
-        f"and {rows:.0f} new labelled rows are in"
-    )
+    rows = f"and {case.evidence.matured_rows or 0:.0f} new labelled rows are in"
+    approved = case.trigger.approved
+    agreed = f"; approved by {approved.by}: {approved.reason}" if approved else ""
+    if case.is_rollback:
+        version = case.trigger.wish.version
+        to = "the champion before" if version is None else f"version {version}"
+        asked = "a person" if case.by_person else case.trigger.alert
+        return f"asked for by {asked}: roll back to {to}{agreed}"
+    if case.only_waits_for_others:
+        return "asked for by a person, past the policy"
+    if case.is_alert:
+        value = case.evidence.value
+        return f"{case.trigger.alert} is still true at {value:.4g}, {rows}{agreed}"
+    askers = {Source.MANUAL: "a person", Source.SCHEDULE: "the schedule"}
+    return f"asked for by {askers.get(case.trigger.source, 'new data')}, {rows}{agreed}"

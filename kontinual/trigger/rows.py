@@ -1,94 +1,127 @@
 """Reading the ledger's tables: one query each, and rows as the station's records."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Select, or_, select
+from sqlalchemy import ColumnElement, Connection, func, or_, select
 
-from kontinual.errors import LedgerError
-from kontinual.spec import utc_text
+from kontinual.spec import Outcome, utc_text
 from kontinual.trigger import tables
 from kontinual.trigger.chain import Entry
-from kontinual.trigger.contracts import Answer, PolicyState, Run, Trigger
+from kontinual.trigger.contracts import Act, Answer, NotThere, PolicyState, Run, RunKind, Trigger
 
 __all__ = [
-    "all_triggers",
+    "entries",
     "head",
+    "open_summary",
     "open_triggers",
+    "paused",
     "policy_state",
     "run",
     "runs",
-    "same_alert",
+    "same_alerts",
     "to_entry",
     "to_run",
     "to_trigger",
     "trigger",
+    "triggers",
 ]
 
 Row = Mapping[Any, Any]
 NOT_OF_A_TRIGGER = {"loop", "occurrence", "answer"}
+NOT_OF_A_RUN = {"loop", "kind", "outcome"}
+MANY = 500  # values in one IN (...): SQLite's older limit is 999 for a statement
 
 
 def to_trigger(row: Row) -> Trigger:
     """A row of `triggers` as a Trigger."""
     known = {name: value for name, value in row.items() if name not in NOT_OF_A_TRIGGER}
-    parsed = {name: tables.from_json(row[name]) for name in ("labels", "decision")}
-    return Trigger.model_validate(known | parsed)
+    columns = ("labels", "decision", "wish", "approved")
+    return Trigger.model_validate(known | {n: tables.from_json(row[n]) for n in columns})
 
 
 def to_run(row: Row) -> Run:
     """A row of `runs` as a Run."""
-    known = {name: value for name, value in row.items() if name != "loop"}
-    parsed = {name: tables.from_json(row[name]) for name in ("process", "record")}
-    return Run.model_validate(known | parsed)
+    known = {name: value for name, value in row.items() if name not in NOT_OF_A_RUN}
+    columns = ("process", "record", "wish", "stop")
+    return Run.model_validate(known | {n: tables.from_json(row[n]) for n in columns})
+
+
+def to_entry(row: Row) -> Entry:
+    """A row of `entries` as an Entry."""
+    return Entry.model_validate({**row, "body": tables.from_json(row["body"])})
 
 
 def trigger(connection: Connection, loop: str, number: int) -> Trigger:
-    """The trigger of this number; LedgerError when there is none."""
+    """The trigger of this number; NotThere when there is none."""
     table = tables.triggers
     query = select(table).where(table.c.loop == loop, table.c.id == number)
     row = connection.execute(query).mappings().one_or_none()
     if row is None:
-        raise LedgerError(f"the ledger of {loop} has no trigger {number}")
+        raise NotThere(f"the ledger of {loop} has no trigger {number}")
     return to_trigger(row)
 
 
 def run(connection: Connection, loop: str, run_id: str) -> Run:
-    """The run of this id; LedgerError when there is none."""
+    """The run of this id; NotThere when there is none."""
     table = tables.runs
     query = select(table).where(table.c.loop == loop, table.c.id == run_id)
     row = connection.execute(query).mappings().one_or_none()
     if row is None:
-        raise LedgerError(f"the ledger of {loop} has no run {run_id}")
+        raise NotThere(f"the ledger of {loop} has no run {run_id!r}")
     return to_run(row)
 
 
-def same_alert(
-    connection: Connection, loop: str, fingerprint: str, starts_at: str
-) -> list[Trigger]:
-    """The triggers that one alert became, oldest first."""
+def same_alerts(
+    connection: Connection, loop: str, fingerprints: Iterable[str]
+) -> dict[tuple[str, str], list[Trigger]]:
+    """The triggers that alerts became, oldest first, by fingerprint and start."""
     table = tables.triggers
-    query = select(table).where(
-        table.c.loop == loop,
-        table.c.fingerprint == fingerprint,
-        table.c.starts_at == starts_at,
-    )
-    found = connection.execute(query.order_by(table.c.occurrence)).mappings().all()
-    return [to_trigger(row) for row in found]
+    found: dict[tuple[str, str], list[Trigger]] = {}
+    wanted = sorted(set(fingerprints))
+    for i in range(0, len(wanted), MANY):
+        query = select(table).where(
+            table.c.loop == loop, table.c.fingerprint.in_(wanted[i : i + MANY])
+        )
+        for row in connection.execute(query.order_by(table.c.occurrence)).mappings():
+            key = (row["fingerprint"], row["starts_at"])
+            found.setdefault(key, []).append(to_trigger(row))
+    return found
 
 
-def all_triggers(connection: Connection, loop: str) -> list[Trigger]:
-    """All triggers in the order they came."""
-    query = select(tables.triggers).where(tables.triggers.c.loop == loop)
-    return _triggers(connection, query)
+def triggers(
+    connection: Connection, loop: str, *, before: int | None = None, limit: int | None = None
+) -> list[Trigger]:
+    """Triggers in the order they came: all, or the last `limit` with a number below `before`."""
+    table = tables.triggers
+    query = select(table).where(table.c.loop == loop)
+    if before is not None:
+        query = query.where(table.c.id < before)
+    found = connection.execute(query.order_by(table.c.id.desc()).limit(limit)).mappings()
+    return [to_trigger(row) for row in found][::-1]
 
 
 def open_triggers(connection: Connection, loop: str) -> list[Trigger]:
-    """The triggers that have no final decision yet."""
+    """The triggers that have no final decision yet, in the order they came."""
     table = tables.triggers
-    is_open = or_(table.c.answer.is_(None), table.c.answer == Answer.HOLD.value)
-    return _triggers(connection, select(table).where(table.c.loop == loop, is_open))
+    found = connection.execute(select(table).where(_is_open(loop)).order_by(table.c.id))
+    return [to_trigger(row) for row in found.mappings()]
+
+
+def open_summary(connection: Connection, loop: str) -> tuple[str | None, int]:
+    """When the oldest trigger without any decision came, and how many are held."""
+    table = tables.triggers
+    count = func.count(table.c.answer)
+    oldest = func.min(table.c.received_at).filter(table.c.answer.is_(None))
+    since, held = connection.execute(select(oldest, count).where(_is_open(loop))).one()
+    return since, held
+
+
+def _is_open(loop: str) -> ColumnElement[bool]:
+    table = tables.triggers
+    undecided = or_(table.c.answer.is_(None), table.c.answer == Answer.HOLD.value)
+    return (table.c.loop == loop) & undecided
 
 
 def runs(connection: Connection, loop: str, *, only_open: bool) -> list[Run]:
@@ -101,36 +134,75 @@ def runs(connection: Connection, loop: str, *, only_open: bool) -> list[Run]:
     return [to_run(row) for row in found.mappings()]
 
 
-def _triggers(connection: Connection, query: Select[Any]) -> list[Trigger]:
-    found = connection.execute(query.order_by(tables.triggers.c.id))
-    return [to_trigger(row) for row in found.mappings()]
+def paused(connection: Connection, loop: str) -> Act | None:
+    """Who paused a loop (or `*`, all loops), if someone did."""
+    table = tables.controls
+    text = connection.scalar(select(table.c.paused).where(table.c.loop == loop))
+    return None if text is None else Act.model_validate_json(text)
 
 
 def policy_state(connection: Connection, loop: str, *, since: datetime) -> PolicyState:
-    """What the policy needs to know of the runs."""
+    """What the policy needs to know of the runs and of persons' acts."""
     table = tables.runs
-    mine = table.c.loop == loop
+    mine, retrains = table.c.loop == loop, table.c.kind == RunKind.RETRAIN.value
     running = select(table.c.id).where(mine, table.c.ended_at.is_(None)).limit(1)
-    ended = select(table.c.id, table.c.ended_at).where(mine, table.c.ended_at.is_not(None))
-    started = select(table.c.accepted_at).where(mine, table.c.accepted_at > utc_text(since))
+    ended = select(table.c.id, table.c.ended_at).where(
+        mine, retrains, table.c.ended_at.is_not(None)
+    )
+    started = select(table.c.accepted_at).where(
+        mine, retrains, table.c.accepted_at > utc_text(since)
+    )
     last = connection.execute(ended.order_by(table.c.ended_at.desc()).limit(1)).one_or_none()
     return PolicyState.model_validate(
         {
+            "paused": paused(connection, loop),
+            "paused_everywhere": paused(connection, tables.EVERY_LOOP),
             "run_in_progress": connection.scalar(running),
             "last_run": last.id if last else None,
             "last_run_ended": last.ended_at if last else None,
             "started": list(connection.scalars(started.order_by(table.c.accepted_at))),
+            "restored_by": _restored_by(connection, mine),
+            **_failures(connection, loop, mine & retrains),
         }
     )
 
 
-def to_entry(row: Row) -> Entry:
-    """A row of `entries` as an Entry."""
-    return Entry.model_validate({**row, "body": tables.from_json(row["body"])})
+def _failures(connection: Connection, loop: str, retrains: ColumnElement[bool]) -> dict[str, Any]:
+    """How many of the last retrainings failed in a row, since a person last closed the circuit."""
+    runs, controls = tables.runs, tables.controls
+    closed = connection.scalar(select(controls.c.circuit_closed_at).where(controls.c.loop == loop))
+    # A run that a person stopped says nothing about whether runs work.
+    good = runs.c.outcome.not_in([Outcome.FAILED.value, Outcome.STOPPED.value])
+    last_good = connection.scalar(select(func.max(runs.c.ended_at)).where(retrains, good))
+    query = select(func.count(), func.max(runs.c.ended_at)).where(
+        retrains,
+        runs.c.outcome == Outcome.FAILED.value,
+        runs.c.ended_at > max(closed or "", last_good or ""),
+    )
+    number, last = connection.execute(query).one()
+    return {"failures": number, "last_failure": last}
 
 
-def head(connection: Connection, loop: str) -> tuple[int, str] | None:
-    """Number and hash of the last entry as kept apart from the chain."""
-    query = select(tables.heads.c.seq, tables.heads.c.hash).where(tables.heads.c.loop == loop)
+def _restored_by(connection: Connection, mine: ColumnElement[bool]) -> str | None:
+    table = tables.runs
+    changes = [o.value for o in Outcome if o.changed_champion]
+    query = select(table.c.id, table.c.outcome).where(mine, table.c.outcome.in_(changes))
+    last = connection.execute(query.order_by(table.c.ended_at.desc()).limit(1)).one_or_none()
+    return last.id if last and last.outcome == Outcome.RESTORED.value else None
+
+
+def entries(
+    connection: Connection, loop: str, *, after: int = 0, limit: int | None = None
+) -> Iterator[Row]:
+    """Rows of the chain behind an entry, in its order."""
+    table = tables.entries
+    query = select(table).where(table.c.loop == loop, table.c.seq > after)
+    yield from connection.execute(query.order_by(table.c.seq).limit(limit)).mappings()
+
+
+def head(connection: Connection, loop: str) -> tuple[int, str, int] | None:
+    """Number and hash of the last entry as kept apart from the chain, and how many are archived."""
+    table = tables.heads
+    query = select(table.c.seq, table.c.hash, table.c.archived).where(table.c.loop == loop)
     found = connection.execute(query).one_or_none()
-    return None if found is None else (found.seq, found.hash)
+    return None if found is None else (found.seq, found.hash, found.archived)

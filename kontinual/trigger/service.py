@@ -1,143 +1,161 @@
-"""Putting the trigger service together and running it."""
+"""What can be asked of the trigger service, apart from HTTP: the page and the API both call it."""
 
 import logging
-import shlex
-import signal
-import socket
-import threading
-from collections.abc import Sequence
-from contextlib import ExitStack
+from collections.abc import Callable
+from datetime import timedelta
 
-import uvicorn
-from fastapi import FastAPI
-from prometheus_client import disable_created_metrics
-
-from kontinual.errors import ServiceError, SpecError
-from kontinual.settings import Settings
 from kontinual.spec import Loop
-from kontinual.trigger.app import TriggerService, build_app
-from kontinual.trigger.champion import ChampionSource, ChampionWatch
-from kontinual.trigger.evidence import EvidenceSource, PrometheusEvidence, PrometheusSource
-from kontinual.trigger.launcher import Launcher
-from kontinual.trigger.ledger import Ledger, utc_now
+from kontinual.trigger.champion import ChampionWatch
+from kontinual.trigger.contracts import Ask, NotNow, Receipt, Run, RunKind, Source, Trigger, Wish
+from kontinual.trigger.control import Control
+from kontinual.trigger.ledger import Ledger
 from kontinual.trigger.metrics import TriggerMetrics
-from kontinual.trigger.policy import Policy
+from kontinual.trigger.views import (
+    Pause,
+    Received,
+    Request,
+    Resume,
+    Rollback,
+    Status,
+)
+from kontinual.trigger.webhook import Delivery, asks_of, resolutions_of
 from kontinual.trigger.worker import Worker
 
-__all__ = ["check_token", "serve", "split_command"]
+__all__ = ["TriggerService"]
 
 log = logging.getLogger(__name__)
-LOOPBACK = {"127.0.0.1", "::1", "localhost"}
 
 
-def check_token(token: str, *, host: str, insecure: bool) -> str | None:
-    """The token to ask for; None when everybody may write.
+class TriggerService:
+    """One loop's triggers and runs. Thread-safe; whatever changes is in the ledger on return.
 
-    Raises:
-        SpecError: there is none, and leaving it out was not asked for or is not safe.
+    `who` is the name of who asks, as the ledger keeps it. Methods raise LedgerError when the
+    ledger does not answer, NotThere and NotNow when what is asked is not possible.
     """
-    if token:
-        return token
-    if insecure and host in LOOPBACK:
-        return None
-    raise SpecError(
-        f"KONTINUAL_TOKEN is empty, and the service on {host} would let anybody start runs: "
-        "set a token; on 127.0.0.1 `--insecure` allows to do without"
-    )
 
+    def __init__(
+        self,
+        loop: Loop,
+        ledger: Ledger,
+        worker: Worker,
+        *,
+        metrics: TriggerMetrics,
+        champion: ChampionWatch,
+        speedup: float = 1.0,
+    ) -> None:
+        self.loop = loop
+        self.ledger = ledger
+        self.control = Control(ledger)
+        self.worker = worker
+        self.metrics = metrics
+        self.champion = champion
+        self.speedup = speedup
+        self._again_after: timedelta = loop.trigger.cooldown / speedup
 
-def split_command(text: str) -> list[str]:
-    """A command line as words; SpecError when there are none or a quote is open."""
-    try:
-        words = shlex.split(text)
-    except ValueError as exc:
-        raise SpecError(f"--run-command {text!r} is not a command line: {exc}") from exc
-    if not words:
-        raise SpecError("--run-command is empty; give the command that runs the pipeline")
-    return words
-
-
-def serve(
-    loop: Loop,
-    settings: Settings,
-    *,
-    host: str,
-    port: int,
-    launcher: Launcher,
-    champion: ChampionSource,
-    evidence: EvidenceSource | None = None,
-    insecure: bool = False,
-) -> None:
-    """Serve until SIGTERM or SIGINT. Runs go on without the service; the next one adopts them.
-
-    Args:
-        loop: the loop.
-        settings: where things are.
-        host: address to serve on.
-        port: of HTTP.
-        launcher: where runs run.
-        champion: who is champion.
-        evidence: what is true now; Prometheus when left out.
-        insecure: allow to do without a token on a loopback address.
-
-    Raises:
-        SpecError: no token.
-        LedgerError: the ledger can not be opened.
-        ServiceError: the port can not be had.
-    """
-    disable_created_metrics()  # type: ignore[no-untyped-call]
-    token = check_token(settings.token.get_secret_value(), host=host, insecure=insecure)
-    ledger, metrics = Ledger(settings.ledger_url, loop.name), TriggerMetrics(loop.name)
-    worker = Worker(
-        ledger,
-        Policy(loop, speedup=settings.speedup),
-        evidence=evidence or PrometheusEvidence(loop, PrometheusSource(settings.prometheus)),
-        launcher=launcher,
-        metrics=metrics,
-    )
-    watch = ChampionWatch(champion, metrics)
-    service = TriggerService(
-        loop, ledger, worker, metrics=metrics, champion=watch, speedup=settings.speedup
-    )
-    metrics.watch(
-        lambda: ledger.triggers(only_open=True), lambda: ledger.runs(only_open=True), utc_now
-    )
-    server = uvicorn.Server(_http(build_app(service, token=token)))
-    with ExitStack() as stack:
-        stack.callback(ledger.close)
-        # Before any thread starts: who can not serve must not decide either.
-        listener = stack.enter_context(_listen(host, port))
-        _in_threads(stack, [worker, watch])
-        log.info("the trigger service is on %s:%d", host, port)
-        _run(server, listener)
-    log.info("the trigger service has ended; runs in progress go on")
-
-
-def _http(app: FastAPI) -> uvicorn.Config:
-    return uvicorn.Config(app, log_config=None, access_log=False, timeout_graceful_shutdown=5)
-
-
-def _listen(host: str, port: int) -> socket.socket:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    try:
-        return socket.create_server((host, port), family=family)
-    except (OSError, OverflowError) as exc:
-        raise ServiceError(f"nothing can be served on {host}:{port}: {exc}") from exc
-
-
-def _in_threads(stack: ExitStack, services: Sequence[Worker | ChampionWatch]) -> None:
-    """Run each in a thread for as long as the stack is open."""
-    for service in services:
-        thread = threading.Thread(
-            target=service.run_forever, name=type(service).__name__, daemon=True
+    def deliver(self, delivery: Delivery) -> Received:
+        """Record a delivery in one transaction and wake the worker."""
+        if delivery.truncated_alerts:
+            log.warning("Alertmanager left out %d alerts", delivery.truncated_alerts)
+        others = sum(not a.is_for(self.loop) for a in delivery.alerts)
+        receipt = self.ledger.receive(
+            asks_of(delivery.alerts, self.loop),
+            resolutions_of(delivery.alerts, self.loop),
+            again_after=self._again_after,
         )
-        thread.start()
-        stack.callback(thread.join, service.stop_seconds)
-        stack.callback(service.stop)
+        self._count(receipt, others)
+        for number in receipt.recorded:
+            log.info("received from Alertmanager", extra={"trigger": number})
+        self.worker.wake()
+        return Received(**receipt.model_dump(), other_models=others)
 
+    def ask(self, request: Request, who: str) -> Trigger:
+        """Record a request for a retraining and wake the worker."""
+        if request.past_policy and request.source is not Source.MANUAL:
+            raise NotNow(f"only a person goes past the policy, but the source is {request.source}")
+        process = None if request.process is None else dict(request.process)
+        if process is not None and request.run is None:
+            raise NotNow("`process` tells where a run goes on, so `run` has to name it")
+        wish = Wish(
+            seed=request.seed, past_policy=request.past_policy, run=request.run, process=process
+        )
+        return self._ask(Ask(source=request.source, summary=request.reason, by=who, wish=wish))
 
-def _run(server: uvicorn.Server, listener: socket.socket) -> None:
-    """Serve until a signal. uvicorn raises it again when it is done: it has been obeyed then."""
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: None)
-    server.run(sockets=[listener])
+    def rollback(self, request: Rollback, who: str) -> Trigger:
+        """Record a request to make an earlier version champion and wake the worker."""
+        if request.version is not None and request.version == self.champion.version:
+            raise NotNow(f"version {request.version} is champion already")
+        wish = Wish(kind=RunKind.ROLLBACK, version=request.version)
+        return self._ask(Ask(source=Source.MANUAL, summary=request.reason, by=who, wish=wish))
+
+    def approve(self, number: int, reason: str, who: str) -> Trigger:
+        return self._done("approved", lambda: self.control.approve(number, who, reason), who)
+
+    def reject(self, number: int, reason: str, who: str) -> Trigger:
+        return self._done("rejected", lambda: self.control.reject(number, who, reason), who)
+
+    def withdraw(self, number: int, reason: str, who: str) -> Trigger:
+        return self._done("withdrawn", lambda: self.control.withdraw(number, who, reason), who)
+
+    def stop(self, run: str, reason: str, who: str) -> Run:
+        """Ask a run to end; the worker sees to it."""
+        found = self.control.stop(run, who, reason)
+        log.info("asked to end: %s", reason, extra={"run": run, "by": who})
+        self.worker.wake()
+        return found
+
+    def pause(self, request: Pause, who: str) -> Status:
+        """Start nothing any more."""
+        self.control.pause(who, request.reason, everywhere=request.all, stop_runs=request.stop_runs)
+        return self._changed("paused", request.reason, who)
+
+    def resume(self, request: Resume, who: str) -> Status:
+        """Let the policy start runs again."""
+        self.control.resume(who, request.reason, everywhere=request.all)
+        return self._changed("resumed", request.reason, who)
+
+    def close_circuit(self, reason: str, who: str) -> Status:
+        """Let runs be started again after too many have failed."""
+        self.control.close_circuit(who, reason)
+        return self._changed("circuit closed", reason, who)
+
+    def status(self) -> Status:
+        """The loop at one glance."""
+        state, policy = self.ledger.state(), self.loop.trigger
+        until = None
+        if state.failures >= policy.max_failures and state.last_failure is not None:
+            until = state.last_failure + policy.circuit_reset / self.speedup
+        return Status(
+            loop=self.loop.name,
+            champion=self.champion.version,
+            run_in_progress=state.run_in_progress,
+            open_triggers=[t.id for t in self.ledger.triggers(only_open=True)],
+            paused=state.paused,
+            paused_everywhere=state.paused_everywhere,
+            failures=state.failures,
+            circuit_open_until=until,
+        )
+
+    def _ask(self, ask: Ask) -> Trigger:
+        trigger = self.ledger.ask(ask)
+        log.info("asked for: %s", ask.summary, extra={"trigger": trigger.id, "by": ask.by})
+        self.worker.wake()
+        return trigger
+
+    def _done(self, what: str, act: Callable[[], Trigger], who: str) -> Trigger:
+        trigger = act()
+        log.info("%s by %s", what, who, extra={"trigger": trigger.id, "by": who})
+        if trigger.decision is not None and trigger.decision.answer.is_final:
+            self.metrics.count_decision(trigger)
+        self.worker.wake()
+        return trigger
+
+    def _changed(self, what: str, reason: str, who: str) -> Status:
+        log.warning("%s by %s: %s", what, who, reason, extra={"by": who})
+        self.worker.look_again()
+        return self.status()
+
+    def _count(self, receipt: Receipt, others: int) -> None:
+        self.metrics.count_alerts("recorded", len(receipt.recorded))
+        self.metrics.count_alerts("duplicate", receipt.duplicates)
+        self.metrics.count_alerts("resolved", len(receipt.resolved))
+        self.metrics.count_alerts("other_model", others)

@@ -1,8 +1,9 @@
 """The ledger's tables: the chain, its head, and the state that follows from the chain.
 
-`triggers` and `runs` are a projection: one function, `project`, writes them in
-the transaction of the entry it reads, so replaying the chain gives them again.
-Times are ISO 8601 text in UTC, which sorts as time does.
+`triggers`, `runs` and `controls` are a projection: one function, `project`, writes them in
+the transaction of the entry it reads, so replaying the chain gives them again. `leases` is
+no part of it: who works is nothing to remember. Times are ISO 8601 text in UTC, which
+sorts as time does. How the tables came to be stands in `kontinual.trigger.migrations`.
 """
 
 import json
@@ -12,7 +13,6 @@ from sqlalchemy import (
     BigInteger,
     Column,
     Connection,
-    Engine,
     Index,
     Integer,
     MetaData,
@@ -20,8 +20,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
-    create_engine,
-    event,
+    func,
     insert,
     update,
 )
@@ -29,21 +28,25 @@ from sqlalchemy import (
 from kontinual.trigger.chain import Entry, EntryKind, canonical_json
 
 __all__ = [
+    "EVERY_LOOP",
     "METADATA",
-    "create_tables",
+    "controls",
     "entries",
     "from_json",
     "heads",
-    "open_engine",
+    "leases",
     "project",
+    "received_row",
     "runs",
     "triggers",
 ]
 
+EVERY_LOOP = "*"
+"""The chain of what concerns all loops of a ledger; no loop can have this name."""
+
 METADATA = MetaData()
 LOOP = String(63)
 MOMENT = String(40)
-BUSY_TIMEOUT_MS = 5000
 
 entries = Table(
     "ledger_entries",
@@ -62,6 +65,8 @@ heads = Table(
     Column("loop", LOOP, primary_key=True),
     Column("seq", BigInteger, nullable=False),
     Column("hash", String(64), nullable=False),
+    # Up to this entry all are in archives, and may be deleted here.
+    Column("archived", BigInteger, nullable=False, server_default="0"),
 )
 triggers = Table(
     "ledger_triggers",
@@ -81,6 +86,10 @@ triggers = Table(
     Column("answer", String(16)),
     Column("decided_at", MOMENT),
     Column("run", String(63)),
+    Column("by", String(200)),
+    Column("wish", Text, nullable=False, server_default="{}"),
+    Column("approved", Text),
+    Column("held_since", MOMENT),
     # Delivered twice is recorded once, whichever replica gets the second.
     UniqueConstraint("loop", "fingerprint", "starts_at", "occurrence"),
     Index("ledger_triggers_answer", "loop", "answer"),
@@ -96,69 +105,70 @@ runs = Table(
     Column("ended_at", MOMENT),
     Column("process", Text),
     Column("record", Text),
+    Column("wish", Text, nullable=False, server_default="{}"),
+    Column("kind", String(16), nullable=False, server_default="retrain"),
+    Column("outcome", String(16)),
+    Column("stop", Text),
+    Index("ledger_runs_ended", "loop", "ended_at"),
+)
+controls = Table(
+    "ledger_controls",
+    METADATA,
+    Column("loop", LOOP, primary_key=True),
+    Column("paused", Text),
+    Column("circuit_closed_at", MOMENT),
+)
+leases = Table(
+    "ledger_leases",
+    METADATA,
+    Column("loop", LOOP, primary_key=True),
+    Column("holder", String(200), nullable=False),
+    Column("term", BigInteger, nullable=False),
+    Column("expires_at", MOMENT, nullable=False),
 )
 
 
-def open_engine(url: str) -> Engine:
-    """An engine on a ledger's database; SQLite is set to survive a power cut."""
-    engine = create_engine(url)
-    if engine.dialect.name == "sqlite":
-        event.listen(engine, "connect", _set_up_sqlite)
-        event.listen(engine, "begin", _begin_sqlite)
-    return engine
-
-
-def create_tables(engine: Engine) -> None:
-    """Create what is missing; on SQLite the chain refuses changes by itself."""
-    METADATA.create_all(engine)
-    if engine.dialect.name == "sqlite":
-        with engine.begin() as connection:
-            for verb in ("UPDATE", "DELETE"):
-                connection.exec_driver_sql(
-                    f"CREATE TRIGGER IF NOT EXISTS ledger_no_{verb.lower()} "
-                    f"BEFORE {verb} ON ledger_entries "
-                    "BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END"
-                )
-
-
 def project(connection: Connection, entry: Entry) -> None:
-    """Bring `triggers` and `runs` up to this entry."""
+    """Bring `triggers`, `runs` and `controls` up to this entry."""
     body, loop = entry.body, entry.loop
     trigger = update(triggers).where(triggers.c.loop == loop, triggers.c.id == body.get("trigger"))
     run = update(runs).where(runs.c.loop == loop, runs.c.id == body.get("run"))
     match entry.kind:
         case EntryKind.TRIGGER_RECEIVED:
-            connection.execute(insert(triggers).values(_received(entry)))
+            connection.execute(insert(triggers).values(received_row(entry)))
         case EntryKind.TRIGGER_DECIDED:
-            decision = body["decision"]
-            connection.execute(
-                trigger.values(
-                    decision=canonical_json(decision),
-                    answer=decision["answer"],
-                    decided_at=entry.at,
-                    run=body["run"],
-                )
-            )
-            if decision["answer"] == "accept":
-                row = {"id": body["run"], "trigger": body["trigger"], "accepted_at": entry.at}
-                connection.execute(insert(runs).values(loop=loop, **row))
+            _decided(connection, entry)
+        case EntryKind.TRIGGER_APPROVED:
+            connection.execute(trigger.values(approved=canonical_json(body["act"])))
         case EntryKind.ALERT_RESOLVED:
             connection.execute(trigger.values(resolved_at=body["ends_at"]))
         case EntryKind.RUN_LAUNCHED:
             process = canonical_json(body["process"])
             connection.execute(run.values(launched_at=entry.at, process=process))
+        case EntryKind.RUN_STOP_ASKED:
+            connection.execute(run.values(stop=canonical_json(body["act"])))
         case EntryKind.RUN_ENDED:
-            record = canonical_json(body["record"])
-            connection.execute(run.values(ended_at=entry.at, record=record))
+            record = body["record"]
+            ended = {"record": canonical_json(record), "outcome": record["outcome"]}
+            connection.execute(run.values(ended_at=entry.at, **ended))
+        case EntryKind.LOOP_PAUSED:
+            _control(connection, loop, paused=canonical_json(body["act"]))
+        case EntryKind.LOOP_RESUMED:
+            _control(connection, loop, paused=None)
+        case EntryKind.CIRCUIT_CLOSED:
+            _control(connection, loop, circuit_closed_at=entry.at)
 
 
-def _received(entry: Entry) -> dict[str, Any]:
+def received_row(entry: Entry) -> dict[str, Any]:
+    """The row of `triggers` that an entry of a new trigger becomes."""
     body = {name: value for name, value in entry.body.items() if name != "trigger"}
     return body | {
         "loop": entry.loop,
         "id": entry.body["trigger"],
         "received_at": entry.at,
+        "by": body.get("by"),
         "labels": canonical_json(body["labels"]),
+        "wish": canonical_json(body.get("wish", {})),
     }
 
 
@@ -167,20 +177,32 @@ def from_json(text: str | None) -> Any:
     return None if text is None else json.loads(text)
 
 
-def _set_up_sqlite(connection: Any, _record: Any) -> None:
-    connection.isolation_level = None  # transactions are begun below, not by the driver
-    cursor = connection.cursor()
-    for pragma in (
-        "journal_mode=WAL",
-        "synchronous=FULL",
-        f"busy_timeout={BUSY_TIMEOUT_MS}",
-        "foreign_keys=ON",
-    ):
-        cursor.execute(f"PRAGMA {pragma}")
-    cursor.close()
+def _decided(connection: Connection, entry: Entry) -> None:
+    body, loop = entry.body, entry.loop
+    decision = body["decision"]
+    values = {
+        "decision": canonical_json(decision),
+        "answer": decision["answer"],
+        "decided_at": entry.at,
+        "run": body["run"],
+    }
+    if decision["answer"] == "hold":
+        values["held_since"] = func.coalesce(triggers.c.held_since, entry.at)
+    mine = update(triggers).where(triggers.c.loop == loop, triggers.c.id == body["trigger"])
+    connection.execute(mine.values(values))
+    if decision["answer"] == "accept":
+        wish = body.get("wish", {})
+        row = {
+            "id": body["run"],
+            "trigger": body["trigger"],
+            "accepted_at": entry.at,
+            "wish": canonical_json(wish),
+            "kind": wish.get("kind", "retrain"),
+        }
+        connection.execute(insert(runs).values(loop=loop, **row))
 
 
-def _begin_sqlite(connection: Connection) -> None:
-    """A writer takes the lock at once, so that what it read stays true until it commits."""
-    reading = connection.get_execution_options().get("reading", False)
-    connection.exec_driver_sql("BEGIN" if reading else "BEGIN IMMEDIATE")
+def _control(connection: Connection, loop: str, **values: Any) -> None:
+    mine = controls.c.loop == loop
+    if not connection.execute(update(controls).where(mine).values(values)).rowcount:
+        connection.execute(insert(controls).values(loop=loop, **values))

@@ -4,18 +4,31 @@ Source: https://prometheus.io/docs/alerting/latest/configuration/#webhook_config
 Unknown keys are let pass, so that a newer Alertmanager is understood.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
 
-from kontinual.spec import Action, AlertKind, Loop
-from kontinual.trigger.contracts import Ask, Resolution, Source
+from kontinual.spec import Action, Loop
+from kontinual.trigger.contracts import Ask, Resolution, RunKind, Source, Wish
+from kontinual.trigger.views import Problem, without_nul
 
-__all__ = ["Delivery", "ManualRequest", "WebhookAlert", "asks_of", "problems", "resolutions_of"]
+__all__ = ["Delivery", "WebhookAlert", "asks_of", "problems", "resolutions_of"]
 
 MAX_ALERTS = 10_000
-Text = Annotated[str, Field(max_length=10_000)]
+Text = Annotated[str, Field(max_length=10_000), AfterValidator(without_nul)]
+Key = Annotated[str, AfterValidator(without_nul)]
+
+
+def _in_utc(moment: datetime) -> datetime:
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError as exc:
+        raise ValueError("the moment is out of the range of dates") from exc
+
+
+Moment = Annotated[AwareDatetime, AfterValidator(_in_utc)]
 
 
 class WebhookAlert(BaseModel):
@@ -24,11 +37,11 @@ class WebhookAlert(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     status: Literal["firing", "resolved"]
-    labels: dict[str, Text]
-    annotations: dict[str, Text] = Field(default_factory=dict)
-    starts_at: AwareDatetime = Field(alias="startsAt")
-    ends_at: AwareDatetime = Field(alias="endsAt")
-    fingerprint: str = Field(min_length=1, max_length=64)
+    labels: dict[Key, Text]
+    annotations: dict[Key, Text] = Field(default_factory=dict)
+    starts_at: Moment = Field(alias="startsAt")
+    ends_at: Moment = Field(alias="endsAt")
+    fingerprint: Key = Field(min_length=1, max_length=64)
 
     def is_for(self, loop: Loop) -> bool:
         return self.labels.get("model") == loop.name
@@ -42,15 +55,6 @@ class Delivery(BaseModel):
     version: Literal["4"]
     truncated_alerts: int = Field(default=0, alias="truncatedAlerts", ge=0)
     alerts: list[WebhookAlert] = Field(max_length=MAX_ALERTS)
-
-
-class ManualRequest(BaseModel):
-    """The body of a person's request."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    source: Literal["manual"] = "manual"
-    reason: str = Field(min_length=1, max_length=1_000)
 
 
 def asks_of(alerts: Sequence[WebhookAlert], loop: Loop) -> list[Ask]:
@@ -67,9 +71,9 @@ def resolutions_of(alerts: Sequence[WebhookAlert], loop: Loop) -> list[Resolutio
     ]
 
 
-def problems(error: ValidationError) -> list[dict[str, str]]:
+def problems(errors: Sequence[Mapping[str, Any]]) -> list[Problem]:
     """The mistakes in a body: each field by its path, with what would be right."""
-    return [{"field": _path(e["loc"]), "message": e["msg"]} for e in error.errors()]
+    return [Problem(field=_path(e["loc"]), message=e["msg"]) for e in errors]
 
 
 def _ask(alert: WebhookAlert, loop: Loop) -> Ask:
@@ -81,16 +85,17 @@ def _ask(alert: WebhookAlert, loop: Loop) -> Ask:
         starts_at=alert.starts_at,
         labels=alert.labels,
         summary=alert.annotations.get("summary", ""),
-        repeats=_retrains(kind, loop),
+        repeats=_action(kind, loop) in {Action.RETRAIN, Action.ROLLBACK},
+        wish=Wish(kind=RunKind.ROLLBACK) if _action(kind, loop) is Action.ROLLBACK else Wish(),
     )
 
 
-def _retrains(kind: str, loop: Loop) -> bool:
-    """Only what asks for a retraining may ask again; a notification is told once."""
-    declared = {a.kind: a.action for a in loop.monitoring.alerts}
-    return kind in set(AlertKind) and declared.get(AlertKind(kind)) is Action.RETRAIN
+def _action(kind: str, loop: Loop) -> Action | None:
+    """What the loop declares for a kind; only what asks for a run may ask again."""
+    return next((a.action for a in loop.monitoring.alerts if a.kind == kind), None)
 
 
 def _path(location: tuple[Any, ...]) -> str:
-    text = "".join(f"[{p}]" if isinstance(p, int) else f".{p}" for p in location)
+    parts = location[1:] if location[:1] == ("body",) else location
+    text = "".join(f"[{p}]" if isinstance(p, int) else f".{p}" for p in parts)
     return text.removeprefix(".") or "(body)"

@@ -2,28 +2,37 @@
 
 One pass does whatever is due, reading from the ledger what that is; so after a
 crash at any point the next pass, of whatever process, goes on where it stopped.
+Of several replicas the one that holds the lease works; the others stand by.
 """
 
 import logging
 import threading
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from kontinual.errors import KontinualError, LedgerError
-from kontinual.spec import RunRecord
-from kontinual.trigger.contracts import Evidence, Run, RunState, Trigger
+from kontinual.spec import Outcome, RunRecord, Schedule, format_duration
+from kontinual.trigger.contracts import Ask, NotNow, Run, RunState, Source, Trigger
+from kontinual.trigger.control import Control
 from kontinual.trigger.evidence import EvidenceSource
 from kontinual.trigger.launcher import Launcher
+from kontinual.trigger.lease import Lease, LeaseLost, process_name
 from kontinual.trigger.ledger import Clock, Ledger, utc_now
 from kontinual.trigger.metrics import TriggerMetrics
-from kontinual.trigger.policy import Policy, PolicyJudge
+from kontinual.trigger.policy import Policy, PolicyJudge, longest_run
+from kontinual.trigger.schedule import last_due
 
-__all__ = ["Worker"]
+__all__ = ["TIMEOUT", "Worker"]
 
 log = logging.getLogger(__name__)
 PASS_SECONDS = 0.5
 DEAD_SECONDS = 60.0
 LOOK_AGAIN_SECONDS = 60.0  # in the loop's time
 LOOK_AGAIN_BOUNDS = (1.0, 15.0)  # on the wall clock
+LEASE = timedelta(seconds=30)
+JUDGED_AT_ONCE = 500  # triggers in one transaction
+TIMEOUT = "run_timeout"
+"""Who asks a run to end that takes too long."""
 
 
 class Worker:
@@ -39,19 +48,38 @@ class Worker:
         evidence: EvidenceSource,
         launcher: Launcher,
         metrics: TriggerMetrics,
+        schedule: Schedule | None = None,
         clock: Clock = utc_now,
         pass_seconds: float = PASS_SECONDS,
+        name: str | None = None,
     ) -> None:
+        """Set up a worker; nothing is done yet.
+
+        Args:
+            ledger: of the loop.
+            policy: the rules.
+            evidence: what is true now.
+            launcher: where runs run.
+            metrics: what is counted.
+            schedule: the calendar to keep; None where another keeps it.
+            clock: tells the time, in UTC.
+            pass_seconds: from one pass to the next, when nothing wakes it.
+            name: as which it holds the lease; no other worker may have it.
+        """
         self._ledger = ledger
+        self._control = Control(ledger)
         self._policy = policy
         self._evidence = evidence
         self._launcher = launcher
         self._metrics = metrics
+        self._schedule = schedule
         self._clock = clock
         self._pass_seconds = pass_seconds
+        self._name = name or process_name()
+        self._lease: Lease | None = None
+        self._scheduled: datetime | None = None
         self._held_since: datetime | None = None
         self._beat = clock()
-        self._outage: str | None = None
         self._wake = threading.Event()
         self._stopping = threading.Event()
 
@@ -66,8 +94,13 @@ class Worker:
 
     @property
     def is_alive(self) -> bool:
-        """Has a pass, or a judgement in one, begun within the last minute?"""
+        """Has a pass, or a part of one, begun within the last minute?"""
         return self._clock() - self._beat < timedelta(seconds=DEAD_SECONDS)
+
+    @property
+    def leads(self) -> bool:
+        """Is it the one that works, as far as it knows?"""
+        return self._lease is not None and self._lease.expires_at > self._clock()
 
     def run_forever(self) -> None:
         """Pass after pass until stopped. An error is logged, counted, and tried again."""
@@ -75,6 +108,9 @@ class Worker:
             self._beat = self._clock()
             try:
                 self.step()
+            except LeaseLost as exc:
+                self._lease = None
+                log.warning("another worker goes on: %s", exc)
             except KontinualError as exc:
                 self._metrics.count_error(exc)
                 log.error("the pass failed and is tried again: %s", exc)
@@ -83,48 +119,85 @@ class Worker:
                 log.exception("the pass failed by a defect and is tried again")
             self._wake.wait(self._pass_seconds)
             self._wake.clear()
+        self._release()
 
     def step(self) -> None:
-        """One pass over all that is open."""
-        self._outage = None
+        """One pass over all that is open; nothing while another worker holds the lease."""
+        if not self._hold_lease():
+            return
+        self._keep_schedule()
         ended = [run.id for run in self._ledger.runs(only_open=True) if self._advance(run)]
-        for trigger in self._due(at_once=bool(ended)):
-            self._judge(trigger)
+        self._judge(self._due(at_once=bool(ended)))
         for run in self._ledger.runs(only_open=True):
             if run.state is RunState.ACCEPTED:
                 self._advance(run)
 
+    def _hold_lease(self) -> bool:
+        """Take the lease, or prolong it before its last third."""
+        self._beat = now = self._clock()
+        if self._lease is None or self._lease.expires_at - now < LEASE * 2 / 3:
+            had = self._lease is not None
+            self._lease = self._ledger.take_lease(self._name, LEASE)
+            if self._lease is not None and not had:
+                log.info("%s works for %s now", self._name, self._ledger.loop)
+        return self._lease is not None
+
+    def _release(self) -> None:
+        if self._lease is not None:
+            try:
+                self._ledger.release_lease(self._lease)
+            except LedgerError as exc:
+                log.warning("the lease ends by itself: %s", exc)
+            self._lease = None
+
+    def _keep_schedule(self) -> None:
+        """Ask for a run when a moment of the calendar has come, once for each."""
+        if self._schedule is None:
+            return
+        now = self._clock()
+        after = self._scheduled or self._ledger.last_scheduled() or now
+        self._scheduled = after
+        moment = last_due(self._schedule, after=after, now=now, speedup=self._policy.speedup)
+        if moment is not None:
+            # Fingerprint and start make it one trigger, whoever records it.
+            ask = Ask(
+                source=Source.SCHEDULE,
+                fingerprint="schedule",
+                starts_at=moment,
+                summary="the schedule asks for a run",
+                repeats=False,
+            )
+            self._ledger.receive([ask])
+            self._scheduled = moment
+
     def _due(self, *, at_once: bool) -> list[Trigger]:
-        """New triggers always; held ones now and then, and whenever a run has ended."""
+        """New triggers always; held ones now and then, and whenever something has changed."""
         waiting = self._ledger.triggers(only_open=True)
         now = self._clock()
         if at_once or self._held_since is None or now - self._held_since >= self._look_again:
             self._held_since = now
             return waiting
-        return [t for t in waiting if t.decision is None or t.resolved_at is not None]
+        return [t for t in waiting if t.decision is None or _has_news(t)]
+
+    def look_again(self) -> None:
+        """A person has changed what holds triggers: look at all of them in the next pass."""
+        self._held_since = None
+        self.wake()
 
     @property
     def _look_again(self) -> timedelta:
         low, high = LOOK_AGAIN_BOUNDS
         return timedelta(seconds=min(high, max(low, LOOK_AGAIN_SECONDS / self._policy.speedup)))
 
-    def _judge(self, trigger: Trigger) -> None:
-        self._beat = self._clock()
-        if not self._ledger.trigger(trigger.id).is_open:
-            return  # joined to one that was accepted in this very pass
-        judge = PolicyJudge(self._policy, self._gather(trigger))
-        for changed in self._ledger.decide(trigger.id, judge):
-            self._tell(changed)
-
-    def _gather(self, trigger: Trigger) -> Evidence:
-        """The evidence, if any is needed; an outage is waited for once in a pass, not for each."""
-        if trigger.resolved_at is not None or not self._policy.asks_for_run(trigger):
-            return Evidence()
-        if self._outage is None:
-            evidence = self._evidence.gather(trigger)
-            self._outage = evidence.unavailable
-            return evidence
-        return Evidence(unavailable=self._outage)
+    def _judge(self, triggers: Sequence[Trigger]) -> None:
+        """Gather evidence where it is needed, and let the ledger decide."""
+        needed = [t for t in triggers if not t.resolved_at and self._policy.asks_for_run(t)]
+        judge = PolicyJudge(self._policy, self._evidence.gather(needed) if needed else {})
+        for i in range(0, len(triggers), JUDGED_AT_ONCE):
+            self._hold_lease()
+            numbers = [t.id for t in triggers[i : i + JUDGED_AT_ONCE]]
+            for changed in self._ledger.decide(numbers, judge, lease=self._lease):
+                self._tell(changed)
 
     def _tell(self, trigger: Trigger) -> None:
         """Log and count a new decision."""
@@ -140,19 +213,25 @@ class Worker:
         )
 
     def _advance(self, run: Run) -> bool:
-        """Launch a run, or see whether it has ended; True when it has."""
+        """Launch a run, end it if asked, or see whether it has ended; True when it has."""
         told = {"trigger": run.trigger, "run": run.id}
+        doing = "launch" if run.state is RunState.ACCEPTED and run.stop is None else "follow"
         try:
-            if run.state is RunState.ACCEPTED:
+            if doing == "launch":
+                self._hold_lease()
                 process = self._launcher.launch(run)
-                self._ledger.launched(run.id, process)
+                self._ledger.launched(run.id, process, lease=self._lease)
                 log.info("launched", extra=told)
                 return False
+            if run.stop is None:
+                run = self._watch_time(run)
+            if run.stop is not None:
+                self._launcher.stop(run)
             record = self._launcher.outcome(run)
         except LedgerError:
             raise
         except KontinualError as exc:
-            self._metrics.count_error(exc)
+            self._metrics.count_error(exc, kind=doing)
             log.warning("not possible yet, tried again: %s", exc, extra=told)
             return False
         if record is None:
@@ -160,12 +239,41 @@ class Worker:
         self._end(run, record)
         return True
 
+    def _watch_time(self, run: Run) -> Run:
+        """Ask a run to end that takes longer than it may."""
+        longest = longest_run(self._policy.loop)
+        if self._clock() - (run.launched_at or run.accepted_at) < longest:
+            return run
+        try:
+            reason = f"it takes longer than {format_duration(longest)}"
+            return self._control.stop(run.id, TIMEOUT, reason)
+        except NotNow:
+            return self._ledger.run(run.id)  # a person was faster
+
     def _end(self, run: Run, record: RunRecord) -> None:
-        self._ledger.ended(record)
+        if run.stop is not None and record.outcome is Outcome.FAILED:
+            record = _stopped(run, record)
+        self._ledger.ended(record, lease=self._lease)
         self._metrics.count_outcome(record.outcome)
         log.info(
             "ended, %s: %s",
             record.outcome,
             record.reason,
-            extra={"trigger": run.trigger, "run": run.id},
+            extra={"trigger": run.trigger, "run": run.id, "version": record.version},
         )
+
+
+def _has_news(trigger: Trigger) -> bool:
+    """Has something come for a held trigger that its decision did not know?"""
+    held_for_approval = trigger.decision is not None and trigger.decision.rule == "approval"
+    return trigger.resolved_at is not None or (held_for_approval and trigger.approved is not None)
+
+
+def _stopped(run: Run, record: RunRecord) -> RunRecord:
+    """What a run that was asked to end, and did, is recorded as."""
+    if run.stop is None:
+        return record
+    if run.stop.by == TIMEOUT:
+        return record.model_copy(update={"reason": f"stopped: {run.stop.reason}"})
+    reason = f"stopped by {run.stop.by}: {run.stop.reason}"
+    return record.model_copy(update={"outcome": Outcome.STOPPED, "reason": reason})

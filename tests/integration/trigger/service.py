@@ -17,7 +17,7 @@ from kontinual.settings import Settings
 from kontinual.spec import RunRecord, load_loop
 from kontinual.trigger import LocalLauncher, Run
 from kontinual.trigger.logs import log_as_json
-from kontinual.trigger.service import serve
+from kontinual.trigger.server import serve
 
 
 class DyingLauncher(LocalLauncher):

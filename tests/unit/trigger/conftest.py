@@ -1,4 +1,4 @@
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -49,8 +49,8 @@ class FakeEvidence:
     def __init__(self) -> None:
         self.says = Evidence(condition="x > 1", value=2.0, quality_decay=0.05, matured_rows=5000)
 
-    def gather(self, trigger: Trigger) -> Evidence:
-        return self.says
+    def gather(self, triggers: Sequence[Trigger]) -> dict[int, Evidence]:
+        return {trigger.id: self.says for trigger in triggers}
 
     def change(self, **what: Any) -> None:
         self.says = self.says.model_copy(update=what)
@@ -61,6 +61,7 @@ class FakeLauncher:
 
     def __init__(self) -> None:
         self.started: list[str] = []
+        self.stopped: list[str] = []
         self.outcomes: dict[str, RunRecord] = {}
         self.fails_with: Exception | None = None
 
@@ -72,6 +73,9 @@ class FakeLauncher:
 
     def outcome(self, run: Run) -> RunRecord | None:
         return self.outcomes.get(run.id)
+
+    def stop(self, run: Run) -> None:
+        self.stopped.append(run.id)
 
     def end(self, run: str, *, at: datetime, outcome: Outcome = Outcome.PROMOTED) -> None:
         self.outcomes[run] = RunRecord(

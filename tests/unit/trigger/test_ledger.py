@@ -8,7 +8,8 @@ import pytest
 
 from kontinual.errors import LedgerError
 from kontinual.spec import Outcome, RunRecord
-from kontinual.trigger import Answer, Ask, Decision, Ledger, PolicyState, Resolution, Trigger
+from kontinual.trigger import Answer, Ask, Decision, Ledger, PolicyState, Resolution, Trigger, Wish
+from kontinual.trigger.writer import Writer
 
 HOUR = timedelta(hours=1)
 MakeAsk = Callable[..., Ask]
@@ -28,7 +29,10 @@ class FixedJudge:
     def run_id(self, trigger: Trigger, now: datetime) -> str:
         return f"toy-{trigger.id}"
 
-    def joins(self, other: Trigger) -> bool:
+    def wish(self, trigger: Trigger) -> Wish:
+        return trigger.wish
+
+    def joins(self, other: Trigger, accepted: Trigger) -> bool:
         return other.alert != "low_confidence"
 
 
@@ -64,7 +68,7 @@ def test_a_still_firing_alert_asks_again_only_when_its_answer_is_old(
     ledger.receive([ask()])
     clock.advance(hours=9)
     assert ledger.receive([ask()], again_after=HOUR).duplicates == 1, "still open"
-    ledger.decide(1, SUPPRESS)
+    ledger.decide([1], SUPPRESS)
     assert ledger.receive([ask()], again_after=HOUR).duplicates == 1, "answered just now"
     clock.advance(hours=1)
     assert ledger.receive([ask(repeats=False)], again_after=HOUR).duplicates == 1, "told once"
@@ -76,7 +80,7 @@ def test_an_accepted_alert_asks_again_only_after_its_run(
     ledger: Ledger, ask: MakeAsk, clock
 ) -> None:
     ledger.receive([ask()])
-    ledger.decide(1, ACCEPT)
+    ledger.decide([1], ACCEPT)
     clock.advance(hours=9)
     assert ledger.receive([ask()], again_after=HOUR).duplicates == 1
     ledger.ended(record_of("toy-1", clock()))
@@ -96,19 +100,19 @@ def test_a_resolved_alert_closes_and_never_starts(ledger: Ledger, ask: MakeAsk, 
 
 def test_a_trigger_has_one_final_decision(ledger: Ledger) -> None:
     ledger.ask_by_hand("new routes")
-    ledger.decide(1, HOLD)
-    ledger.decide(1, SUPPRESS)
-    with pytest.raises(LedgerError, match="trigger 1 is decided already, and once is final"):
-        ledger.decide(1, ACCEPT)
+    ledger.decide([1], HOLD)
+    ledger.decide([1], SUPPRESS)
+    assert ledger.decide([1], ACCEPT) == [], "once is final"
+    assert ledger.trigger(1).decision == SUPPRESS.decision
     assert ledger.runs() == []
 
 
 def test_a_hold_is_written_down_again_only_when_its_rule_changes(ledger: Ledger) -> None:
     ledger.ask_by_hand("new routes")
-    assert [t.id for t in ledger.decide(1, HOLD)] == [1]
-    assert ledger.decide(1, HOLD) == []
+    assert [t.id for t in ledger.decide([1], HOLD)] == [1]
+    assert ledger.decide([1], HOLD) == []
     assert len(list(ledger.export())) == 2
-    assert [t.id for t in ledger.decide(1, FixedJudge(Answer.HOLD, rule="other"))] == [1]
+    assert [t.id for t in ledger.decide([1], FixedJudge(Answer.HOLD, rule="other"))] == [1]
     assert len(list(ledger.export())) == 3
 
 
@@ -116,7 +120,7 @@ def test_accepting_fixes_the_run_and_joins_whoever_asks_for_the_same(
     ledger: Ledger, ask: MakeAsk
 ) -> None:
     ledger.receive([ask(), ask("low_confidence", fingerprint="bb"), ask(fingerprint="cc")])
-    assert [t.id for t in ledger.decide(1, ACCEPT)] == [1, 3]
+    assert [t.id for t in ledger.decide([1], ACCEPT)] == [1, 3]
     (run,) = ledger.runs()
     assert (run.id, run.trigger, run.state) == ("toy-1", 1, "accepted")
     joined = ledger.trigger(3).decision
@@ -129,13 +133,13 @@ def test_a_judge_sees_the_runs(ledger: Ledger, clock) -> None:
     judge = FixedJudge(Answer.ACCEPT)
     started = clock()
     ledger.ask_by_hand("one")
-    ledger.decide(1, judge)
+    ledger.decide([1], judge)
     ledger.launched("toy-1", {"pid": 7})
     clock.advance(hours=1)
     ledger.ended(record_of("toy-1", clock()))
     ledger.ended(record_of("toy-1", clock()))  # a second time is no news
     ledger.ask_by_hand("two")
-    ledger.decide(2, judge)
+    ledger.decide([2], judge)
     assert judge.seen == [
         PolicyState(),
         PolicyState(last_run="toy-1", last_run_ended=clock(), started=[started]),
@@ -147,15 +151,10 @@ def test_a_judge_sees_the_runs(ledger: Ledger, clock) -> None:
 def test_a_delivery_is_recorded_whole_or_not_at_all(
     ledger: Ledger, ask: MakeAsk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    append, calls = ledger._append, []
+    def fails(writer: Writer) -> None:
+        raise KeyboardInterrupt
 
-    def fails_at_the_second(*args) -> None:
-        calls.append(args)
-        if len(calls) == 2:
-            raise KeyboardInterrupt
-        append(*args)
-
-    monkeypatch.setattr(ledger, "_append", fails_at_the_second)
+    monkeypatch.setattr(Writer, "finish", fails)
     with pytest.raises(KeyboardInterrupt):
         ledger.receive([ask(), ask(fingerprint="bb")])
     monkeypatch.undo()
@@ -213,7 +212,7 @@ def test_an_audit_finds_what_was_tampered_with(
 ) -> None:
     for reason in ("one", "two", "three"):
         ledger.ask_by_hand(reason)
-    ledger.decide(1, ACCEPT)
+    ledger.decide([1], ACCEPT)
     ledger.audit()
     with sqlite3.connect(tmp_path / "ledger.db", isolation_level=None) as raw:
         raw.execute("DROP TRIGGER ledger_no_update")

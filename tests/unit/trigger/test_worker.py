@@ -1,4 +1,4 @@
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
@@ -55,7 +55,7 @@ def test_a_launch_that_fails_is_tried_again_for_the_same_run(
     launcher.fails_with = None
     worker.step()
     assert launcher.started == [run.id]
-    assert 'kontinual_trigger_errors_total{kind="other",model="toy"} 1.0' in text_of(metrics)
+    assert 'kontinual_trigger_errors_total{kind="launch",model="toy"} 1.0' in text_of(metrics)
 
 
 def test_a_lake_that_does_not_answer_leaves_the_run_open(
@@ -154,18 +154,18 @@ def text_of(metrics: TriggerMetrics) -> str:
     return metrics.render().decode()
 
 
-def test_an_outage_of_prometheus_is_waited_for_once_in_a_pass(
+def test_prometheus_is_asked_once_in_a_pass_and_only_for_those_that_ask_for_a_run(
     worker: Worker, ledger: Ledger, evidence, monkeypatch: pytest.MonkeyPatch, ask: MakeAsk
 ) -> None:
-    asked: list[int] = []
+    asked: list[list[int]] = []
 
-    def gather(trigger: Trigger) -> Evidence:
-        asked.append(trigger.id)
-        return Evidence(unavailable="no route")
+    def gather(triggers: Sequence[Trigger]) -> dict[int, Evidence]:
+        asked.append([t.id for t in triggers])
+        return {t.id: Evidence(unavailable="no route") for t in triggers}
 
     monkeypatch.setattr(evidence, "gather", gather)
     ledger.receive([ask("low_confidence"), *(ask(fingerprint=f) for f in "abc")])
     worker.step()
-    assert asked == [2], "who only notifies needs no evidence"
+    assert asked == [[2, 3, 4]], "who only notifies needs no evidence"
     rules = [t.decision.rule for t in ledger.triggers() if t.decision]
     assert rules == ["known_action", *["metrics_available"] * 3]

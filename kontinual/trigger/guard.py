@@ -1,0 +1,107 @@
+"""What every request passes before it is handled: who asks, may they, and is it too long?"""
+
+from collections.abc import Callable
+
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from kontinual.trigger.auth import Doorkeeper, Identity
+from kontinual.trigger.auth import Scope as Right
+
+__all__ = ["API", "MAX_BODY_BYTES", "Guard", "identity_of", "right_for"]
+
+API = "/api/"
+ALERTS = "/api/v1/alerts"
+MAX_BODY_BYTES = 4 * 1024 * 1024
+
+
+def right_for(method: str, path: str) -> Right | None:
+    """The scope that a request needs; None where everybody may ask (health, metrics)."""
+    if not path.startswith(API):
+        return None
+    if method in {"GET", "HEAD", "OPTIONS"}:
+        return Right.READ
+    return Right.ALERT if path == ALERTS else Right.WRITE
+
+
+def identity_of(request: Request) -> Identity:
+    """Who asks, as the guard found out."""
+    found: Identity = request.state.identity
+    return found
+
+
+class Guard:
+    """ASGI middleware: 401, 403 and 413 are answered here, before a body is read or parsed."""
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        doorkeeper: Doorkeeper,
+        count_refusal: Callable[[int], None],
+        max_body_bytes: int = MAX_BODY_BYTES,
+    ) -> None:
+        self._app = app
+        self._doorkeeper = doorkeeper
+        self._count_refusal = count_refusal
+        self._max = max_body_bytes
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        request = Request(scope)
+        state = scope.setdefault("state", {})
+        certificate = state.get("certificate")
+        identity = self._doorkeeper.identify(request.headers.get("authorization"), certificate)
+        state["identity"] = identity
+        refusal = self._refusal(request, identity)
+        if refusal is not None:
+            await refusal(scope, receive, self._counted(send))
+            return
+        await self._app(scope, self._limited(receive), self._counted(send))
+
+    def _refusal(self, request: Request, identity: Identity) -> JSONResponse | None:
+        right = right_for(request.method, request.url.path)
+        if right is not None and not identity.may(right):
+            if identity.known:
+                told = f"{identity.name} has not the scope `{right}` that this needs"
+                return _answer(403, told)
+            told = f"a bearer token or client certificate with the scope `{right}` is needed"
+            return _answer(401, told, {"WWW-Authenticate": "Bearer"})
+        length = request.headers.get("content-length", "")
+        if length.isdecimal() and int(length) > self._max:
+            return _answer(413, self._too_long)
+        return None
+
+    @property
+    def _too_long(self) -> str:
+        return f"a body may have {self._max} bytes at most"
+
+    def _limited(self, receive: Receive) -> Receive:
+        """The body, given up as soon as it grows too long, whatever its header says."""
+        seen = 0
+
+        async def limited() -> Message:
+            nonlocal seen
+            message = await receive()
+            seen += len(message.get("body", b""))
+            if seen > self._max:
+                raise HTTPException(413, self._too_long)
+            return message
+
+        return limited
+
+    def _counted(self, send: Send) -> Send:
+        async def counted(message: Message) -> None:
+            if message["type"] == "http.response.start" and 400 <= message["status"] < 500:
+                self._count_refusal(message["status"])
+            await send(message)
+
+        return counted
+
+
+def _answer(status: int, detail: str, headers: dict[str, str] | None = None) -> JSONResponse:
+    return JSONResponse({"detail": detail, "problems": []}, status_code=status, headers=headers)
