@@ -8,32 +8,46 @@ import argparse
 import os
 import shutil
 import sys
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 # Run as a file, from any folder: the components lie beside this one's folder.
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from kfp import local
-from kfp.local import subprocess_task_handler as tasks
-from kfp.local.status import Status
-
-from components.images import DATA
+from components.images import DATA, TRAIN
 from kontinual.errors import KontinualError, ServiceError
-from kontinual.lake import Lake
 from kontinual.settings import Settings
-from kontinual.spec import Outcome, RunRecord, load_loop
-from pipelines.continual_learning import continual_learning
+from pipelines.warm import WarmPython
 
-__all__ = ["EnvironmentTaskHandler", "interpreter", "run"]
+__all__ = ["main", "warm_pythons"]
+
+# What the tasks of an environment import between them, the heavy libraries that they import
+# late included. Naming too little costs a task time, naming too much costs the warming some.
+WARM = {
+    DATA: ["kontinual.steps.validate", "tensorflow_data_validation"],
+    TRAIN: [
+        "kontinual.steps.tune",
+        "kontinual.steps.train",
+        "kontinual.steps.evaluate",
+        "kontinual.steps.rollout",
+        "kontinual.steps.record",
+        "kontinual.tracking.mlflow_client",
+        "mlflow.store.model_registry.sqlalchemy_workspace_store",
+        "mlflow.store.tracking.sqlalchemy_workspace_store",
+        "optuna",
+        "skl2onnx",
+    ],
+}
 
 
-def interpreter(image: str, settings: Settings) -> str:
+def interpreter(environment: str, settings: Settings) -> str:
     """The Python that stands on this machine for an image.
 
     Raises:
         ServiceError: the data environment is not there.
     """
-    if image != DATA:
+    if environment != DATA:
         return sys.executable
     if shutil.which(settings.data_python) is None:
         raise ServiceError(
@@ -43,37 +57,19 @@ def interpreter(image: str, settings: Settings) -> str:
     return str(settings.data_python)
 
 
-class EnvironmentTaskHandler(tasks.SubprocessTaskHandler):
-    """A task as a subprocess of the interpreter that its image stands for."""
+@contextmanager
+def warm_pythons(settings: Settings) -> Iterator[Mapping[str, WarmPython]]:
+    """A warm interpreter for each one that tasks run in, by the interpreter's path.
 
-    def validate_image(self, image: str) -> None:
-        """Every image of ours has an interpreter here; kfp's check looks for "python" in names."""
-
-    def run(self) -> Status:
-        python = interpreter(self.image, Settings())
-        code = tasks.run_local_subprocess(
-            full_command=tasks.replace_python_executable(self.full_command, python),
-            env_vars=self.env_vars,
-        )
-        return Status.SUCCESS if code == 0 else Status.FAILURE
-
-
-def run(loop: str, *, run_id: str, trigger: str, seed: int, settings: Settings) -> RunRecord | None:
-    """Run the pipeline to its end.
-
-    Returns:
-        What the run recorded of itself; None when it did not come so far.
+    Raises:
+        ServiceError: the data environment is not there.
     """
-    # kfp.local finds its runner by exact type, but this handler when a task starts.
-    tasks.SubprocessTaskHandler = EnvironmentTaskHandler
-    artifacts = settings.home.resolve() / "runs" / run_id / "artifacts"
-    local.init(
-        runner=local.SubprocessRunner(use_venv=False),
-        pipeline_root=str(artifacts),
-        raise_on_error=False,
-    )
-    continual_learning(loop=loop, run_id=run_id, trigger=trigger, seed=seed)
-    return Lake(settings.lake_url, load_loop(loop)).journal(run_id).record()
+    pythons = {interpreter(image, settings): modules for image, modules in WARM.items()}
+    with ExitStack() as stack:
+        yield {
+            python: stack.enter_context(WarmPython(python, modules))
+            for python, modules in pythons.items()
+        }
 
 
 def main() -> int:
@@ -85,15 +81,25 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
     os.environ.setdefault("PYTHONUNBUFFERED", "1")
+    settings = Settings()
     try:
-        record = run(
-            args.loop, run_id=args.run_id, trigger=args.trigger, seed=args.seed, settings=Settings()
-        )
+        with warm_pythons(settings) as pythons:
+            # A second of imports, beside which the interpreters warm up.
+            from pipelines.runner import run
+
+            record = run(
+                args.loop,
+                run_id=args.run_id,
+                trigger=args.trigger,
+                seed=args.seed,
+                settings=settings,
+                pythons=pythons,
+            )
     except KontinualError as exc:
         print(exc, file=sys.stderr)
         return 1
     print(record.model_dump_json(indent=2) if record else "the run left no record")
-    return 0 if record and record.outcome is not Outcome.FAILED else 1
+    return 0 if record and record.outcome.value != "failed" else 1
 
 
 if __name__ == "__main__":

@@ -1,6 +1,5 @@
 """A client of MLflow, quiet and safe to open from several processes at once."""
 
-import logging
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,13 +14,6 @@ from kontinual.errors import TrackingError
 __all__ = ["Store", "is_missing", "tracking_errors"]
 
 _SQLITE = "sqlite:///"
-_QUIET = {
-    "MLFLOW_DISABLE_TELEMETRY": "true",
-    "DO_NOT_TRACK": "true",
-    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
-    "GIT_PYTHON_REFRESH": "quiet",
-}
-_CHATTY = ("alembic", "mlflow.store.db.utils", "mlflow.tracking", "mlflow.store.model_registry")
 _BUSY_SECONDS = 30
 _LOCK_SECONDS = 60
 
@@ -76,11 +68,8 @@ class Store:
             ) from exc
 
     def _open(self) -> Any:
-        os.environ.update({k: v for k, v in _QUIET.items() if k not in os.environ})
-        for name in _CHATTY:
-            logging.getLogger(name).setLevel(logging.WARNING)
         # A second at best; a reader of two aliases should not pay it before it must.
-        from mlflow import MlflowClient
+        from kontinual.tracking.mlflow_client import MlflowClient
 
         uri = f"{self.uri}?timeout={_BUSY_SECONDS}" if self.local else self.uri
         # The first client makes the tables; two at once would both try.

@@ -1,0 +1,79 @@
+"""kfp.local with an interpreter for each image, warm for all tasks but the first ones."""
+
+import shlex
+from collections.abc import Mapping
+
+from kfp import local
+from kfp.local import subprocess_task_handler as tasks
+from kfp.local.status import Status
+
+from kontinual.lake import Lake
+from kontinual.settings import Settings
+from kontinual.spec import RunRecord, load_loop
+from pipelines.continual_learning import continual_learning
+from pipelines.local import interpreter
+from pipelines.warm import WarmPython
+
+__all__ = ["handler", "run"]
+
+# They import little, and are done before the interpreters are warm.
+COLD = frozenset({"admit", "ingest"})
+_EXECUTOR = "python3 -m kfp.dsl.executor_main"
+
+
+def handler(
+    settings: Settings, pythons: Mapping[str, WarmPython]
+) -> type[tasks.SubprocessTaskHandler]:
+    """The handler that kfp takes for a task, but in the interpreter that its image stands for.
+
+    Args:
+        settings: where the interpreters are.
+        pythons: the warm ones, by path.
+    """
+
+    class EnvironmentTaskHandler(tasks.SubprocessTaskHandler):
+        def validate_image(self, image: str) -> None:
+            """Every image has an interpreter here; kfp's check looks for "python" in names."""
+
+        def run(self) -> Status:
+            python = interpreter(self.image, settings)
+            function = self.full_command[self.full_command.index("--function_to_execute") + 1]
+            warm = pythons.get(python) if function not in COLD else None
+            command = warm.command if warm else shlex.quote(python)
+            # kfp's own replacement would change a "python3" in the arguments' paths as well.
+            code = tasks.run_local_subprocess(
+                [
+                    part.replace("python3", command, 1) if _EXECUTOR in part else part
+                    for part in self.full_command
+                ],
+                env_vars=self.env_vars,
+            )
+            return Status.SUCCESS if code == 0 else Status.FAILURE
+
+    return EnvironmentTaskHandler
+
+
+def run(
+    loop: str,
+    *,
+    run_id: str,
+    trigger: str,
+    seed: int,
+    settings: Settings,
+    pythons: Mapping[str, WarmPython],
+) -> RunRecord | None:
+    """Run the pipeline to its end.
+
+    Returns:
+        What the run recorded of itself; None when it did not come so far.
+    """
+    # kfp.local finds its runner by exact type, but this handler when a task starts.
+    tasks.SubprocessTaskHandler = handler(settings, pythons)
+    artifacts = settings.home.resolve() / "runs" / run_id / "artifacts"
+    local.init(
+        runner=local.SubprocessRunner(use_venv=False),
+        pipeline_root=str(artifacts),
+        raise_on_error=False,
+    )
+    continual_learning(loop=loop, run_id=run_id, trigger=trigger, seed=seed)
+    return Lake(settings.lake_url, load_loop(loop)).journal(run_id).record()
