@@ -2,9 +2,10 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, FiniteFloat, model_validator
 
 from kontinual.spec.base import Duration, Strict
+from kontinual.spec.katib import Katib
 
 __all__ = [
     "CategoricalParameter",
@@ -40,8 +41,8 @@ class DoubleParameter(_Interval):
     """A real number between min and max."""
 
     type: Literal["double"]
-    min: float
-    max: float
+    min: FiniteFloat
+    max: FiniteFloat
 
 
 class IntParameter(_Interval):
@@ -73,6 +74,9 @@ Parameter = Annotated[
 
 
 class Trainer(Strict):
+ParameterName = Annotated[str, Field(pattern=r"^[A-Za-z_]\w*$", description="an identifier")]
+
+
     """One algorithm with its own search space; its parameters exist only when it is chosen."""
 
     algorithm: str = Field(
@@ -80,7 +84,7 @@ class Trainer(Strict):
         description="a built-in name, or package.module:Class",
     )
     image: str | None = Field(default=None, description="image that holds a class of your own")
-    search: dict[str, Parameter] = Field(default_factory=dict)
+    search: dict[ParameterName, Parameter] = Field(default_factory=dict)
     fixed: dict[str, Scalar] = Field(default_factory=dict, description="parameters not searched")
 
     @model_validator(mode="after")
@@ -100,6 +104,7 @@ class Tuning(Strict):
     algorithm: Literal["random", "tpe", "multivariate-tpe", "grid", "cmaes", "sobol"] = "tpe"
     seed: int = Field(default=0, ge=0)
 
+    katib: Katib = Katib()
 
 class Training(Strict):
     """What is searched, and by which metric the best is known."""

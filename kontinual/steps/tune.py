@@ -4,9 +4,7 @@ from pathlib import Path
 
 from kontinual.steps.station import station
 from kontinual.tracking import Tracker, TrialRecord
-from kontinual.training import prepare
-from kontinual.tuning import trials_html
-from kontinual.tuning import tune as search
+from kontinual.tuning import search, trials_html
 
 __all__ = ["tune"]
 
@@ -26,8 +24,16 @@ def tune(loop: str, run_id: str, span: int, *, seed: int, report: Path) -> Trial
     """
     with station("tune", loop, run_id) as here:
         tracker = Tracker(here.settings.tracking_uri, here.loop.name)
-        data = prepare(here.loop, here.lake, span, seed=seed)
-        result = search(here.loop, data, tracker=tracker, run_id=run_id, seed=seed)
+        result = search(
+            here.loop,
+            here.lake,
+            span,
+            url=loop,
+            settings=here.settings,
+            tracker=tracker,
+            run_id=run_id,
+            seed=seed,
+        )
         report.parent.mkdir(parents=True, exist_ok=True)
         report.write_text(trials_html(result), encoding="utf-8")
         best = result.best

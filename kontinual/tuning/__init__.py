@@ -3,6 +3,7 @@
 from kontinual.tuning.html import trials_html
 from kontinual.tuning.progress import tuning_bar
 from kontinual.tuning.result import TuningResult
+from kontinual.tuning.search import search
 from kontinual.tuning.searchers import GridSearcher, OptunaSearcher, Searcher, make_searcher
 from kontinual.tuning.space import Space, Suggestion
 from kontinual.tuning.tune import Progress, TrialStore, tune
@@ -17,6 +18,7 @@ __all__ = [
     "TrialStore",
     "TuningResult",
     "make_searcher",
+    "search",
     "trials_html",
     "tune",
     "tuning_bar",

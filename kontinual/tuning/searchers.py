@@ -24,7 +24,7 @@ from kontinual.spec import (
 )
 from kontinual.tuning.space import ALGORITHM, Space, Suggestion, full_name
 
-__all__ = ["GridSearcher", "OptunaSearcher", "Searcher", "make_searcher"]
+__all__ = ["GridSearcher", "OptunaSearcher", "Searcher", "grid", "make_searcher"]
 
 _GRID_LEVELS = 4
 
@@ -101,7 +101,7 @@ class GridSearcher(Searcher):
     """
 
     def __init__(self, space: Space, *, first: Sequence[Suggestion] = ()) -> None:
-        self._points = iter([*first, *(p for p in _grid(space) if p not in first)])
+        self._points = iter([*first, *(p for p in grid(space) if p not in first)])
 
     def ask(self) -> Suggestion | None:
         return next(self._points, None)
@@ -172,7 +172,8 @@ def _suggest(trial: Any, name: str, parameter: Parameter) -> Any:
     return trial.suggest_categorical(name, parameter.values)
 
 
-def _grid(space: Space) -> Iterator[Suggestion]:
+def grid(space: Space) -> Iterator[Suggestion]:
+    """Every combination of each algorithm, an interval cut into four levels."""
     for algorithm, search in space.trainers.items():
         for values in itertools.product(*(_levels(p) for p in search.values())):
             yield Suggestion(algorithm=algorithm, parameters=dict(zip(search, values, strict=True)))

@@ -4,7 +4,7 @@ A random split would reward a model that remembers days. The holdout is not
 touched: a search that has seen it would be judged on what it was chosen by.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +26,11 @@ class Split:
     labels: npt.NDArray[np.int64]
     validation_matrix: npt.NDArray[np.float32]
     validation_labels: npt.NDArray[np.int64]
+
+    def newest(self, share: float) -> "Split":
+        """The same validation rows with only the newest `share` (0 to 1) of those to fit on."""
+        rows = max(1, round(len(self.labels) * share))
+        return replace(self, matrix=self.matrix[-rows:], labels=self.labels[-rows:])
 
     def save(self, folder: Path) -> None:
         """Write the arrays, for other processes to map into memory."""

@@ -4,11 +4,10 @@ import time
 from collections.abc import Callable
 from typing import Protocol
 
-from kontinual.errors import TrainingError
-from kontinual.spec import Loop, Metric
+from kontinual.spec import Loop
 from kontinual.tracking import TrialRecord
 from kontinual.training import TrainingSet, check_trainers
-from kontinual.tuning.result import TuningResult, is_better, maximized
+from kontinual.tuning.result import TuningResult, maximized
 from kontinual.tuning.runner import TrialRunner
 from kontinual.tuning.searchers import Searcher, make_searcher
 from kontinual.tuning.space import Space, Suggestion
@@ -79,9 +78,7 @@ def tune(
                 trials.append(trial)
                 if progress:
                     progress(len(trials), tuning.trials, trial)
-    return TuningResult(
-        metric=loop.training.metric, best=_best(trials, loop.training.metric), trials=trials
-    )
+    return TuningResult.of(trials, loop.training.metric)
 
 
 def _searcher(loop: Loop, tracker: TrialStore, seed: int) -> Searcher:
@@ -93,19 +90,3 @@ def _searcher(loop: Loop, tracker: TrialStore, seed: int) -> Searcher:
 def _ask(searcher: Searcher, count: int) -> list[Suggestion]:
     asked = (searcher.ask() for _ in range(count))
     return [suggestion for suggestion in asked if suggestion is not None]
-
-
-def _best(trials: list[TrialRecord], metric: Metric) -> TrialRecord:
-    """The best complete trial; of equals the earliest."""
-    best: TrialRecord | None = None
-    for trial in trials:
-        if trial.complete and (
-            best is None or is_better(metric, trial.metrics[metric], best.metrics[metric])
-        ):
-            best = trial
-    if best is None:
-        raise TrainingError(
-            f"all {len(trials)} trials failed; the first, {trials[0].algorithm} with "
-            f"{trials[0].parameters}: {trials[0].error}"
-        )
-    return best

@@ -3,6 +3,7 @@
 import resource
 import signal
 import time
+from collections.abc import Callable
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from kontinual.training import fit, positive_scores
 from kontinual.tuning.space import Suggestion
 from kontinual.tuning.split import Split
 
-__all__ = ["Cost", "Report", "run_trial"]
+__all__ = ["Cost", "Report", "measured", "run_trial", "score"]
 
 
 class Cost(BaseModel):
@@ -44,22 +45,29 @@ def run_trial(
     """Fit one suggestion, score it, and send the Report; the process ends after that."""
     # Ctrl-C reaches the whole group; the parent ends its trials itself, with no traceback each.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    started = time.perf_counter()
-    # One core each: a trial's answer must not depend on how many run beside it.
-    with threadpool_limits(limits=1):
-        report = _attempt(loop, folder, suggestion, seed)
-    pipe.send(report.model_copy(update={"cost": _cost(started)}))
+    pipe.send(measured(lambda: score(loop, Split.load(folder), suggestion, seed)))
     pipe.close()
 
 
-def _attempt(loop: Loop, folder: Path, suggestion: Suggestion, seed: int) -> Report:
-    try:
-        return Report(metrics=_score(loop, Split.load(folder), suggestion, seed))
-    except Exception as exc:  # whatever a trainer raises costs this trial, no other
-        return Report(error=f"{type(exc).__name__}: {exc}")
+def measured(work: Callable[[], dict[str, float]]) -> Report:
+    """Do the work of a trial, one to a process; whatever it raises becomes the report's error."""
+    started = time.perf_counter()
+    # One core each: a trial's answer must not depend on how many run beside it.
+    with threadpool_limits(limits=1):
+        try:
+            report = Report(metrics=work())
+        except Exception as exc:  # whatever a trainer raises costs this trial, no other
+            report = Report(error=f"{type(exc).__name__}: {exc}")
+    return report.model_copy(update={"cost": _cost(started)})
 
 
-def _score(loop: Loop, split: Split, suggestion: Suggestion, seed: int) -> dict[str, float]:
+def score(loop: Loop, split: Split, suggestion: Suggestion, seed: int) -> dict[str, float]:
+    """Fit a suggestion to the split's older rows; its quality on the newest, by metric.
+
+    Raises:
+        TrainingError: the trainer failed.
+        ValueError: the model's scores are no finite numbers.
+    """
     model = fit(
         loop,
         np.asarray(split.matrix),
@@ -71,8 +79,8 @@ def _score(loop: Loop, split: Split, suggestion: Suggestion, seed: int) -> dict[
     scores = positive_scores(model, np.asarray(split.validation_matrix))
     if not np.isfinite(scores).all():
         raise ValueError(f"{suggestion.algorithm} gives scores that are no finite numbers")
-    measured = quality(split.validation_labels, scores)
-    figures: dict[str, Any] = measured.model_dump(include={"roc_auc", "log_loss", "brier"})
+    found = quality(split.validation_labels, scores)
+    figures: dict[str, Any] = found.model_dump(include={"roc_auc", "log_loss", "brier"})
     return figures
 
 
