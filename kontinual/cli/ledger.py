@@ -1,7 +1,9 @@
 """`kontinual ledger`: look at what was asked, decided and run, and check that it is whole."""
 
+import getpass
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -23,17 +25,59 @@ LoopPath = Annotated[str, typer.Argument(metavar="LOOP", help="path of loop.yaml
 
 
 @app.command()
-def verify(loop: LoopPath) -> None:
+def verify(
+    loop: LoopPath,
+    archive: Annotated[
+        list[Path] | None,
+        typer.Option(help="file that `ledger archive` wrote, the oldest first (repeat)"),
+    ] = None,
+) -> None:
     """Check that no entry was altered, removed or moved; exit 1 and name the first bad one.
 
     Keep the printed head hash elsewhere: a later ledger must still hold it.
     """
     with _ledger(loop) as ledger:
-        found = ledger.audit()
+        found = ledger.audit(archive or [])
     print(
         f"the ledger of {found.loop} is whole: {found.entries} entries, {found.triggers} triggers, "
         f"{found.runs} runs; head {found.head}"
     )
+    if found.checked < found.entries:
+        unseen = found.entries - found.checked
+        print(f"{unseen} entries are in archives; give them by --archive to check them as well")
+
+
+@app.command()
+def migrate() -> None:
+    """Bring the database of KONTINUAL_LEDGER to the shape that this version works with.
+
+    A SQLite file is migrated whenever it is opened; a server's database only by this.
+    """
+    from kontinual.trigger.database import masked
+    from kontinual.trigger.database import migrate as upgrade
+
+    url = Settings().ledger_url
+    before, now = upgrade(url)
+    done = "is up to date" if before == now else f"was migrated from {before or 'nothing'}"
+    print(f"ledger {masked(url)} {done}; revision {now}")
+
+
+@app.command()
+def archive(
+    loop: LoopPath,
+    before: Annotated[datetime, typer.Option(help="entries from before this moment (UTC)")],
+    out: Annotated[Path, typer.Option(help="new file to move them to, one a line")],
+) -> None:
+    """Move old entries into a file. The chain keeps a checkpoint that seals what it holds."""
+    from kontinual.trigger.archive import archive as move_out
+
+    with _ledger(loop) as ledger:
+        moment = before.replace(tzinfo=before.tzinfo or UTC)
+        done = move_out(ledger, before=moment, path=out, by=getpass.getuser())
+    if done is None:
+        print(f"no entry is from before {utc_text(moment)}")
+        return
+    print(f"{done.entries} entries up to {done.through} are in {out}; sha256 {done.sha256}")
 
 
 @app.command()

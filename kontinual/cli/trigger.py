@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from kontinual.errors import ServiceError
+from kontinual.cli.service import By, LoopPath, Reason, client_of
 from kontinual.settings import Settings
 from kontinual.spec import load_loop
 
@@ -15,9 +15,11 @@ app = typer.Typer()
 
 @app.command()
 def trigger(
-    loop: Annotated[str, typer.Argument(metavar="LOOP", help="path of loop.yaml")],
-    reason: Annotated[str, typer.Option(help="why; it stays in the ledger")],
+    loop: LoopPath,
+    reason: Reason,
     wait: Annotated[float, typer.Option(min=0, help="seconds to wait for the decision")] = 30.0,
+    seed: Annotated[int, typer.Option(min=0, help="of everything random in the run")] = 0,
+    by: By = None,
 ) -> None:
     """Ask the running trigger service for a retraining, and print what it decides.
 
@@ -26,18 +28,8 @@ def trigger(
 
         kontinual trigger examples/flights/loop.yaml --reason "new routes since Monday"
     """
-    from kontinual.trigger.client import TriggerClient
-
-    declared, settings = load_loop(loop), Settings()
-    token = settings.token.get_secret_value()
-    with TriggerClient(settings.trigger, token=token) as client:
-        served = client.status()["loop"]
-        if served != declared.name:
-            raise ServiceError(
-                f"the trigger service at {settings.trigger} serves the loop {served!r}, "
-                f"not {declared.name!r}: set KONTINUAL_TRIGGER to the right one"
-            )
-        told = client.ask(reason, wait_seconds=wait)
+    with client_of(load_loop(loop), Settings(), by=by) as client:
+        told = client.ask(reason, wait_seconds=wait, seed=seed)
     print(f"trigger {told['id']}: {told['decision']} ({told['rule']}): {told['reason']}")
     if told["run"]:
         print(f"run {told['run']}")

@@ -1,4 +1,4 @@
-"""Asking the trigger service for a run, from a command line or a program."""
+"""Asking and steering the trigger service, from a command line or a program."""
 
 import time
 from collections.abc import Callable
@@ -8,63 +8,161 @@ import httpx
 
 from kontinual.errors import ServiceError
 
-__all__ = ["TriggerClient"]
+__all__ = ["TriggerClient", "TriggerUnreachable"]
 
 TIMEOUT_SECONDS = 10.0
 POLL_SECONDS = 0.25
 
 
+class TriggerUnreachable(ServiceError):
+    """Nobody answers there. Distinct from a refusal."""
+
+
 class TriggerClient:
-    """A client of one trigger service; a context manager that closes its connections."""
+    """A client of one trigger service; a context manager that closes its connections.
+
+    Every method raises ServiceError when the service can not be reached, or refuses.
+    """
 
     def __init__(
         self,
         url: str,
         *,
         token: str = "",
+        by: str | None = None,
+        verify: str | bool = True,
         transport: httpx.BaseTransport | None = None,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
+        """Set up a client; nothing is asked yet.
+
+        Args:
+            url: of the service.
+            token: bearer token.
+            by: the person who acts; stands in the ledger beside the credential's name.
+            verify: file of the authorities that the service's certificate is checked by.
+            transport: of the requests.
+            sleep: waits between two questions.
+        """
         self.url = url
         headers = {"Authorization": f"Bearer {token}"} if token else {}
+        self._by = {} if by is None else {"by": by}
         self._http = httpx.Client(
-            base_url=url, headers=headers, timeout=TIMEOUT_SECONDS, transport=transport
+            base_url=url,
+            headers=headers,
+            timeout=TIMEOUT_SECONDS,
+            verify=verify,
+            transport=transport,
         )
         self._sleep = sleep
+
+    def serving(self, loop: str) -> Self:
+        """This client, if the service serves that loop.
+
+        Raises:
+            TriggerUnreachable: nobody answers; the client is closed.
+            ServiceError: it serves another loop; the client is closed.
+        """
+        try:
+            served = self.status()["loop"]
+            if served != loop:
+                raise ServiceError(
+                    f"the trigger service at {self.url} serves the loop {served!r}, "
+                    f"not {loop!r}: set KONTINUAL_TRIGGER to the right one"
+                )
+        except ServiceError:
+            self.close()
+            raise
+        return self
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
         self._http.close()
 
-    def ask(self, reason: str, *, wait_seconds: float = 30.0) -> dict[str, Any]:
+    def ask(self, reason: str, *, wait_seconds: float = 30.0, **wish: Any) -> dict[str, Any]:
         """Ask for a run; the trigger with its first decision.
 
         Args:
             reason: why, in words; it stays in the ledger.
             wait_seconds: how long to wait for the decision. After that the trigger comes
                 back as it is, with the rule `not_examined`.
-
-        Raises:
-            ServiceError: the service can not be reached, or refuses.
+            wish: what is asked beside a retraining as usual: `source`, `seed`, `run`,
+                `past_policy`, `process`.
         """
-        trigger = self._call("POST", "/api/v1/triggers", {"source": "manual", "reason": reason})
+        return self._decided(self._act("triggers", reason, **wish), wait_seconds)
+
+    def roll_back(
+        self, reason: str, *, version: str | None = None, wait_seconds: float = 30.0
+    ) -> dict[str, Any]:
+        """Ask to make an earlier version champion; the trigger with its first decision."""
+        wish = {} if version is None else {"version": version}
+        return self._decided(self._act("rollbacks", reason, **wish), wait_seconds)
+
+    def approve(self, trigger: int, reason: str) -> dict[str, Any]:
+        return self._act(f"triggers/{trigger}/approve", reason)
+
+    def reject(self, trigger: int, reason: str) -> dict[str, Any]:
+        return self._act(f"triggers/{trigger}/reject", reason)
+
+    def withdraw(self, trigger: int, reason: str) -> dict[str, Any]:
+        return self._act(f"triggers/{trigger}/withdraw", reason)
+
+    def stop(self, run: str, reason: str) -> dict[str, Any]:
+        """Ask a run to end."""
+        return self._act(f"runs/{run}/stop", reason)
+
+    def pause(
+        self, reason: str, *, everywhere: bool = False, stop_runs: bool = False
+    ) -> dict[str, Any]:
+        """Let nothing start any more."""
+        return self._act("pause", reason, all=everywhere, stop_runs=stop_runs)
+
+    def resume(self, reason: str, *, everywhere: bool = False) -> dict[str, Any]:
+        """Let the policy start runs again."""
+        return self._act("resume", reason, all=everywhere)
+
+    def close_circuit(self, reason: str) -> dict[str, Any]:
+        """Let runs be started again after too many have failed."""
+        return self._act("circuit/close", reason)
+
+    def status(self) -> dict[str, Any]:
+        """The loop's status: its champion, the run in progress, who paused it."""
+        return self._call("GET", "status")
+
+    def trigger(self, number: int) -> dict[str, Any]:
+        return self._call("GET", f"triggers/{number}")
+
+    def run(self, run: str) -> dict[str, Any]:
+        return self._call("GET", f"runs/{run}")
+
+    def wait(self, run: str) -> dict[str, Any]:
+        """The run, once it has ended."""
+        while True:
+            found = self.run(run)
+            if found["state"] == "ended":
+                return found
+            self._sleep(4 * POLL_SECONDS)
+
+    def _decided(self, trigger: dict[str, Any], wait_seconds: float) -> dict[str, Any]:
         deadline = time.monotonic() + wait_seconds
         while trigger["rule"] == "not_examined" and time.monotonic() < deadline:
             self._sleep(POLL_SECONDS)
-            trigger = self._call("GET", f"/api/v1/triggers/{trigger['id']}")
+            trigger = self.trigger(trigger["id"])
         return trigger
 
-    def status(self) -> dict[str, Any]:
-        """The loop's status: its champion and the run in progress."""
-        return self._call("GET", "/api/v1/status")
+    def _act(self, path: str, reason: str, **more: Any) -> dict[str, Any]:
+        return self._call("POST", path, {"reason": reason, **self._by, **more})
 
     def _call(self, method: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
         try:
-            answer = self._http.request(method, path, json=body)
+            answer = self._http.request(method, f"/api/v1/{path}", json=body)
         except httpx.HTTPError as exc:
-            raise ServiceError(
+            raise TriggerUnreachable(
                 f"the trigger service at {self.url} can not be reached: {exc}; "
                 "is it up (`kontinual status`), and is KONTINUAL_TRIGGER right?"
             ) from exc
@@ -74,7 +172,15 @@ class TriggerClient:
             )
         if answer.is_error:
             raise ServiceError(
-                f"the trigger service at {self.url} answered {answer.status_code}: {answer.text}"
+                f"the trigger service at {self.url} refuses ({answer.status_code}): "
+                f"{_detail(answer)}"
             )
         told: dict[str, Any] = answer.json()
         return told
+
+
+def _detail(answer: httpx.Response) -> str:
+    try:
+        return str(answer.json()["detail"])
+    except (ValueError, KeyError, TypeError):
+        return answer.text[:500]

@@ -1,6 +1,7 @@
 """What persons do to a loop: each act with a name and a reason, in the chain like all else."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from sqlalchemy import select
 
@@ -10,7 +11,7 @@ from kontinual.trigger.contracts import Act, Answer, Decision, NotNow, Run, RunS
 from kontinual.trigger.ledger import Ledger, write_decision
 from kontinual.trigger.writer import Writer
 
-__all__ = ["Control"]
+__all__ = ["Control", "open_control"]
 
 
 class Control:
@@ -139,6 +140,16 @@ class Control:
         for loop in sorted(set(loops) - {tables.EVERY_LOOP}):
             with self._ledger.writing(loop=loop) as writer:
                 self._stop_all(writer, Act(by=by, reason=reason, at=writer.now))
+
+
+@contextmanager
+def open_control(url: str, loop: str) -> Iterator[Control]:
+    """The acts of persons on a ledger's database, where no service is asked."""
+    ledger = Ledger(url, loop, must_exist=True)
+    try:
+        yield Control(ledger)
+    finally:
+        ledger.close()
 
 
 def _stop(writer: Writer, run: Run, act: Act) -> None:

@@ -14,7 +14,7 @@ from kontinual.errors import MetricsUnavailable
 from kontinual.spec import AlertKind, Loop
 from kontinual.trigger.contracts import Evidence, Query, Trigger
 from kontinual.trigger.ledger import Clock, utc_now
-from kontinual.trigger.policy import declared_alert
+from kontinual.trigger.rules import declared_alert
 
 __all__ = ["EvidenceSource", "MetricSource", "PrometheusEvidence", "PrometheusSource", "Sample"]
 

@@ -16,7 +16,7 @@ from sqlalchemy import Connection, func, select
 from sqlalchemy.exc import SQLAlchemyError
 
 from kontinual.errors import LedgerError
-from kontinual.spec import RunRecord, utc_text
+from kontinual.spec import RunRecord
 from kontinual.trigger import rows, tables
 from kontinual.trigger.audit import Audit, audit, export_lines
 from kontinual.trigger.chain import Entry, EntryKind
@@ -24,7 +24,6 @@ from kontinual.trigger.contracts import (
     Answer,
     Ask,
     Decision,
-    NotNow,
     PolicyState,
     Receipt,
     Resolution,
@@ -34,6 +33,7 @@ from kontinual.trigger.contracts import (
     Wish,
 )
 from kontinual.trigger.database import open_database
+from kontinual.trigger.intake import receive
 from kontinual.trigger.lease import Lease, check_lease, release_lease, take_lease
 from kontinual.trigger.writer import Writer
 
@@ -112,19 +112,7 @@ class Ledger:
             NotNow: a run of the wished name exists.
         """
         with self.writing() as writer:
-            same = self._same(writer.connection, [*asks, *resolutions])
-            number, bodies = self._last_number(writer.connection), []
-            for ask in asks:
-                occurrence = self._occurrence(writer, ask, same, again_after)
-                if occurrence is not None:
-                    number += 1
-                    bodies.append(_received(ask, number, occurrence))
-                    if ask.fingerprint is not None:
-                        same.setdefault(_key(ask), []).append(None)
-            writer.receive(bodies)
-            closed = [n for r in resolutions for n in self._resolve(writer, r, same)]
-        recorded = [body["trigger"] for body in bodies]
-        return Receipt(recorded=recorded, duplicates=len(asks) - len(recorded), resolved=closed)
+            return receive(writer, asks, resolutions, again_after=again_after)
 
     def ask(self, ask: Ask) -> Trigger:
         """Record a request that is no alert.
@@ -299,60 +287,6 @@ class Ledger:
     def _state(self, writer: Writer) -> PolicyState:
         return rows.policy_state(writer.connection, self.loop, since=writer.now - DAY)
 
-    def _last_number(self, connection: Connection) -> int:
-        table = tables.triggers
-        return connection.scalar(select(func.max(table.c.id)).where(table.c.loop == self.loop)) or 0
-
-    def _same(
-        self, connection: Connection, those: Sequence[Ask | Resolution]
-    ) -> dict[tuple[str, str], list[Trigger | None]]:
-        known = rows.same_alerts(
-            connection, self.loop, [a.fingerprint for a in those if a.fingerprint is not None]
-        )
-        return {key: list(found) for key, found in known.items()}
-
-    def _occurrence(
-        self,
-        writer: Writer,
-        ask: Ask,
-        same: dict[tuple[str, str], list[Trigger | None]],
-        again_after: timedelta,
-    ) -> int | None:
-        """How often this alert asked before; None when it is a duplicate."""
-        if ask.wish.run is not None:
-            _refuse_taken_name(writer, ask.wish.run)
-        if ask.fingerprint is None or ask.starts_at is None:
-            return 0
-        former = same.get(_key(ask), [])
-        if not former:
-            return 0
-        last = former[-1]  # None: recorded in this very delivery
-        answered = None if last is None else self._answered_at(writer.connection, last)
-        if not ask.repeats or answered is None or writer.now - answered < again_after:
-            return None
-        return len(former)
-
-    def _answered_at(self, connection: Connection, trigger: Trigger) -> datetime | None:
-        """When a trigger was suppressed or its run ended; None while it is open."""
-        if trigger.is_open:
-            return None
-        if trigger.run is None:
-            return trigger.decided_at
-        return rows.run(connection, self.loop, trigger.run).ended_at
-
-    def _resolve(
-        self,
-        writer: Writer,
-        resolution: Resolution,
-        same: dict[tuple[str, str], list[Trigger | None]],
-    ) -> list[int]:
-        former = same.get(_key(resolution), [])
-        numbers = [t.id for t in former if t is not None and t.resolved_at is None]
-        for number in numbers:
-            body = {"trigger": number, "ends_at": utc_text(resolution.ends_at)}
-            writer.append(EntryKind.ALERT_RESOLVED, body)
-        return numbers
-
     def _accept(
         self, writer: Writer, trigger: Trigger, decision: Decision, judge: Judge
     ) -> list[int]:
@@ -397,31 +331,8 @@ def write_decision(
     writer.append(EntryKind.TRIGGER_DECIDED, body)
 
 
-def _received(ask: Ask, number: int, occurrence: int) -> dict[str, Any]:
-    return ask.model_dump(mode="json", exclude={"repeats"}) | {
-        "trigger": number,
-        "starts_at": None if ask.starts_at is None else utc_text(ask.starts_at),
-        "occurrence": occurrence,
-    }
-
-
-def _key(alert: Ask | Resolution) -> tuple[str, str]:
-    return str(alert.fingerprint), "" if alert.starts_at is None else utc_text(alert.starts_at)
-
-
 def _is_news(trigger: Trigger, decision: Decision) -> bool:
     former = trigger.decision
     if former is None:
         return True
     return (former.answer, former.rule) != (decision.answer, decision.rule)
-
-
-def _refuse_taken_name(writer: Writer, run: str) -> None:
-    triggers, runs = tables.triggers, tables.runs
-    wished = f'"run":"{run}"'
-    asked = select(triggers.c.id).where(
-        triggers.c.loop == writer.loop, triggers.c.wish.contains(wished, autoescape=True)
-    )
-    started = select(runs.c.id).where(runs.c.loop == writer.loop, runs.c.id == run)
-    if writer.connection.scalar(asked.limit(1)) or writer.connection.scalar(started):
-        raise NotNow(f"a run named {run!r} was asked for already; a new run needs a new name")

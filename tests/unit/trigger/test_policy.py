@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from kontinual.spec import AlertKind, Loop
 from kontinual.trigger import Answer, Decision, Evidence, Policy, PolicyState, Source, Trigger
-from kontinual.trigger.policy import RULES, run_id_of
+from kontinual.trigger.policy import run_id_of
+from kontinual.trigger.rules import RULES
 
 NOW = datetime(2026, 1, 10, 12, tzinfo=UTC)
 GOOD = Evidence(condition="x > 1", value=2.0, quality_decay=0.05, matured_rows=5000)

@@ -1,0 +1,162 @@
+"""`kontinual pause`, `resume`, `approve`, … : a person steers what the loop does."""
+
+from typing import Annotated, Any
+
+import typer
+
+from kontinual.cli.service import By, LoopPath, Reason, client_of, person
+from kontinual.errors import SpecError
+from kontinual.settings import Settings
+from kontinual.spec import load_loop
+
+__all__ = ["app"]
+
+app = typer.Typer(help="Steer what a loop does.", no_args_is_help=True)
+
+Number = Annotated[int, typer.Argument(metavar="TRIGGER", min=1, help="number of the trigger")]
+MaybeLoop = Annotated[
+    str | None, typer.Argument(metavar="[LOOP]", help="path of loop.yaml; none with --all")
+]
+All = Annotated[bool, typer.Option("--all", help="every loop of the ledger, those to come too")]
+Offline = Annotated[
+    bool,
+    typer.Option("--offline", help="write into the ledger's database, past the trigger service"),
+]
+
+
+@app.command()
+def pause(
+    reason: Reason,
+    loop: MaybeLoop = None,
+    everywhere: All = False,
+    stop_runs: Annotated[
+        bool, typer.Option("--stop-runs", help="ask what runs to end, too")
+    ] = False,
+    offline: Offline = False,
+    by: By = None,
+) -> None:
+    """Let nothing start any more, until `kontinual resume`. What is asked meanwhile is held.
+
+    `kontinual pause --all --stop-runs --reason "..."` is the kill switch. With --offline it needs
+    no service: whoever can write the ledger's database (KONTINUAL_LEDGER) can stop all loops.
+    """
+    name = _name(loop, everywhere=everywhere)
+    if offline:
+        with _control(name) as control:
+            control.pause(person(by), reason, everywhere=everywhere, stop_runs=stop_runs)
+    else:
+        with _client(loop, by) as client:
+            client.pause(reason, everywhere=everywhere, stop_runs=stop_runs)
+    print(f"{_told(name)} paused: no run is started until `kontinual resume`")
+
+
+@app.command()
+def resume(
+    reason: Reason,
+    loop: MaybeLoop = None,
+    everywhere: All = False,
+    offline: Offline = False,
+    by: By = None,
+) -> None:
+    """Let the policy start runs again. A loop that is paused itself stays so after `--all`."""
+    name = _name(loop, everywhere=everywhere)
+    if offline:
+        with _control(name) as control:
+            control.resume(person(by), reason, everywhere=everywhere)
+    else:
+        with _client(loop, by) as client:
+            client.resume(reason, everywhere=everywhere)
+    print(f"{_told(name)} resumed")
+
+
+@app.command()
+def approve(loop: LoopPath, trigger: Number, reason: Reason, by: By = None) -> None:
+    """Agree to the run that a held trigger asks for; the policy's other rules have their say."""
+    with _client(loop, by) as client:
+        client.approve(trigger, reason)
+    print(f"trigger {trigger} is approved; `kontinual ledger show` tells what becomes of it")
+
+
+@app.command()
+def reject(loop: LoopPath, trigger: Number, reason: Reason, by: By = None) -> None:
+    """Decide against the run that a held trigger asks for, for good."""
+    with _client(loop, by) as client:
+        print(f"trigger {trigger}: {client.reject(trigger, reason)['reason']}")
+
+
+@app.command()
+def withdraw(loop: LoopPath, trigger: Number, reason: Reason, by: By = None) -> None:
+    """Take back a trigger that is not decided yet."""
+    with _client(loop, by) as client:
+        print(f"trigger {trigger}: {client.withdraw(trigger, reason)['reason']}")
+
+
+@app.command()
+def stop(
+    loop: LoopPath,
+    run: Annotated[str, typer.Argument(metavar="RUN", help="as `kontinual ledger show` names it")],
+    reason: Reason,
+    wait: Annotated[bool, typer.Option(help="until it has ended")] = True,
+    by: By = None,
+) -> None:
+    """Ask a run to end. A rollout puts the champion back to 100 % before it does."""
+    with _client(loop, by) as client:
+        client.stop(run, reason)
+        print(f"run {run} is asked to end")
+        if wait:
+            ended = client.wait(run)
+            print(f"run {run}: {ended['outcome']}: {ended['reason']}")
+
+
+@app.command()
+def rollback(
+    loop: LoopPath,
+    reason: Reason,
+    to: Annotated[
+        str | None, typer.Option(help="version to restore; the champion before when left out")
+    ] = None,
+    by: By = None,
+) -> None:
+    """Make an earlier version champion again, now, even while the loop is paused.
+
+    It is a run of its own in the ledger. Exit code 1 when the champion is not restored.
+    """
+    with _client(loop, by) as client:
+        trigger = client.roll_back(reason, version=to)
+        print(f"trigger {trigger['id']}: {trigger['decision']}: {trigger['reason']}")
+        if trigger["run"] is None:
+            raise typer.Exit(1)
+        ended = client.wait(trigger["run"])
+    print(f"run {ended['id']}: {ended['outcome']}: {ended['reason']}")
+    if ended["outcome"] != "restored":
+        raise typer.Exit(1)
+
+
+@app.command("close-circuit")
+def close_circuit(loop: LoopPath, reason: Reason, by: By = None) -> None:
+    """Let runs be started again after too many have failed in a row."""
+    with _client(loop, by) as client:
+        client.close_circuit(reason)
+    print("the circuit is closed: failures are counted from 0 again")
+
+
+def _client(loop: str | None, by: str | None) -> Any:
+    declared = None if loop is None else load_loop(loop)
+    return client_of(declared, Settings(), by=by)
+
+
+def _control(name: str) -> Any:
+    from kontinual.trigger.control import open_control
+
+    return open_control(Settings().ledger_url, name)
+
+
+def _name(loop: str | None, *, everywhere: bool) -> str:
+    """Whom the act concerns; `*` is every loop."""
+    if (loop is None) is not everywhere:
+        raise SpecError("name either a loop (LOOP) or every loop (--all)")
+    return "*" if loop is None else load_loop(loop).name
+
+
+def _told(name: str) -> str:
+    return "all loops are" if name == "*" else f"loop {name} is"
