@@ -1,0 +1,134 @@
+"""Runs of Kubeflow Pipelines, started once and followed to their end.
+
+The server makes a run for every request that reaches it: names are not unique, and a request
+whose answer is lost may have been carried out. So a run is looked for by its name before it is
+made, and after a request in doubt it is only looked for, for as long as the server could still
+be at it. Should two be made all the same, the older one is the run and the other is stopped.
+"""
+
+import logging
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Any
+
+from kontinual.cluster.kfp import Connection, KfpRun, Pipelines, Runs, Version
+from kontinual.errors import ClusterError
+from kontinual.spec import Loop, Outcome, RunRecord
+from kontinual.trigger.contracts import Run
+
+__all__ = ["KfpLauncher"]
+
+log = logging.getLogger(__name__)
+DOUBT = timedelta(minutes=2)
+
+
+class KfpLauncher:
+    """A Launcher of the trigger. One thread calls it."""
+
+    def __init__(
+        self,
+        connection: Connection,
+        *,
+        loop: Loop,
+        loop_url: str,
+        pipeline: str,
+        records: Callable[[str], RunRecord | None],
+        clock: Callable[[], datetime],
+    ) -> None:
+        """Set up a launcher; nothing is asked yet.
+
+        Args:
+            connection: to Kubeflow Pipelines.
+            loop: whose runs these are; they are grouped in the experiment of its name.
+            loop_url: of the declaration, as the pods read it.
+            pipeline: name that it was published by.
+            records: the record that a run left in the lake's journal, by run id.
+            clock: tells the time, in UTC.
+        """
+        self._runs = Runs(connection, loop.name)
+        self._pipelines = Pipelines(connection)
+        self._loop, self._loop_url = loop, loop_url
+        self._pipeline = pipeline
+        self._records = records
+        self._clock = clock
+        self._doubts: dict[str, datetime] = {}
+
+    def launch(self, run: Run) -> dict[str, Any]:
+        """Start the run unless there is one of its name; returns its id and its page's address.
+
+        Raises:
+            ClusterError: not started, or not known to be; to be asked again.
+        """
+        found = self._runs.named(run.id)
+        if not found:
+            found = [self._start(run)]
+        self._doubts.pop(run.id, None)
+        for other in found[1:]:
+            if not other.has_ended:
+                log.warning("a second run %s is stopped", other.id, extra={"run": run.id})
+                self._runs.terminate(other.id)
+        return _process(found[0])
+
+    def outcome(self, run: Run) -> RunRecord | None:
+        """The record of a run that has ended, however; None while it goes on."""
+        told = self._runs.get((run.process or {})["kfp_run"])
+        if told is not None and not told.has_ended:
+            return None
+        return self._records(run.id) or self._without_record(run, told)
+
+    def stop(self, run: Run) -> None:
+        """Ask it to end; asking one that is ending or has ended changes nothing."""
+        told = self._runs.get((run.process or {})["kfp_run"])
+        if told is not None and not told.has_ended and told.state != "CANCELING":
+            self._runs.terminate(told.id)
+
+    def _start(self, run: Run) -> KfpRun:
+        asked = self._doubts.get(run.id)
+        if asked is not None and self._clock() < asked + DOUBT:
+            raise ClusterError(
+                f"run {run.id} may have been made although Kubeflow Pipelines did not say so; "
+                f"it is looked for until {asked + DOUBT:%H:%M:%S}, then started anew"
+            )
+        version, parameters = self._version(), self._parameters(run)
+        try:
+            return self._runs.start(run.id, version=version, parameters=parameters)
+        except ClusterError as exc:
+            if not 400 <= exc.status < 500:
+                self._doubts[run.id] = self._clock()
+            raise
+
+    def _version(self) -> Version:
+        pipeline = self._pipelines.find(self._pipeline)
+        version = self._pipelines.newest(pipeline) if pipeline else None
+        if version is None:
+            raise ClusterError(
+                f"Kubeflow Pipelines has no pipeline {self._pipeline!r} with a version; "
+                "publish it: kontinual publish LOOP"
+            )
+        return version
+
+    def _parameters(self, run: Run) -> dict[str, Any]:
+        return {
+            "loop": self._loop_url,
+            "run_id": run.id,
+            "trigger": str(run.trigger),
+            "seed": run.wish.seed,
+        }
+
+    def _without_record(self, run: Run, told: KfpRun | None) -> RunRecord:
+        """The record of a run that left none: its last step did not come to its end."""
+        how = f"ended as {told.state}" if told else "was deleted"
+        more = f": {told.error}" if told and told.error else ""
+        return RunRecord(
+            id=run.id,
+            loop=self._loop.name,
+            trigger=str(run.trigger),
+            outcome=Outcome.FAILED,
+            reason=f"the run in Kubeflow Pipelines {how} and left no record{more}",
+            started_at=run.launched_at or run.accepted_at,
+            ended_at=self._clock(),
+        )
+
+
+def _process(run: KfpRun) -> dict[str, Any]:
+    return {"kfp_run": run.id, "url": run.link}

@@ -1,0 +1,278 @@
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from kontinual.cluster.kfp import Connection, Pipelines, Runs
+from kontinual.errors import ClusterError
+from kontinual.spec import Loop, Outcome, RunRecord
+from kontinual.trigger.contracts import Run, Wish
+from kontinual.trigger.kfp_launcher import DOUBT, KfpLauncher
+from tests.kfp.server import Fault, KfpServer, kfp_server
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+RUN = Run(id="toy-1", trigger=7, accepted_at=NOW, wish=Wish(seed=3))
+
+
+class Clock:
+    now = NOW
+
+    def __call__(self) -> datetime:
+        return self.now
+
+
+@pytest.fixture
+def server() -> Iterator[KfpServer]:
+    with kfp_server() as running:
+        yield running
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def published(server: KfpServer, tmp_path: Path) -> None:
+    file = tmp_path / "pipeline.yaml"
+    file.write_text("a: pipeline")
+    pipelines = Pipelines(Connection(server.url))
+    pipeline = pipelines.create("continual-learning", "")
+    for version in ("older", "newer"):
+        pipelines.upload(pipeline, version, file)
+
+
+@pytest.fixture
+def make(server: KfpServer, loop: Loop, clock: Clock) -> Callable[[], KfpLauncher]:
+    records: dict[str, RunRecord] = {}
+
+    def create() -> KfpLauncher:
+        return KfpLauncher(
+            Connection(server.url, ui="https://kubeflow.example/_/pipeline"),
+            loop=loop,
+            loop_url="s3://lake/toy/loop.yaml",
+            pipeline="continual-learning",
+            records=records.get,
+            clock=clock,
+        )
+
+    create.records = records  # type: ignore[attr-defined]
+    return create
+
+
+def launched(launcher: KfpLauncher, run: Run = RUN) -> Run:
+    return run.model_copy(update={"process": launcher.launch(run), "launched_at": NOW})
+
+
+def a_record(outcome: Outcome = Outcome.PROMOTED) -> RunRecord:
+    return RunRecord(
+        id="toy-1",
+        loop="toy",
+        trigger="7",
+        outcome=outcome,
+        reason="better",
+        started_at=NOW,
+        ended_at=NOW,
+    )
+
+
+@pytest.mark.usefixtures("published")
+def test_a_run_has_the_name_of_the_ledgers_and_small_parameters(
+    make: Callable[[], KfpLauncher], server: KfpServer
+) -> None:
+    process = make().launch(RUN)
+    (run,) = server.runs()
+    assert run["display_name"] == "toy-1"
+    assert run["runtime_config"]["parameters"] == {
+        "loop": "s3://lake/toy/loop.yaml",
+        "run_id": "toy-1",
+        "trigger": "7",
+        "seed": 3,
+    }
+    newest = server.kept["versions"][-1]
+    assert newest["display_name"] == "newer"
+    assert run["pipeline_version_reference"]["pipeline_version_id"] == newest["pipeline_version_id"]
+    (experiment,) = server.kept["experiments"]
+    assert (experiment["display_name"], experiment["experiment_id"]) == (
+        "toy",
+        run["experiment_id"],
+    )
+    assert process == {
+        "kfp_run": run["run_id"],
+        "url": f"https://kubeflow.example/_/pipeline/#/runs/details/{run['run_id']}",
+    }
+
+
+@pytest.mark.usefixtures("published")
+def test_launching_again_finds_the_run(make: Callable[[], KfpLauncher], server: KfpServer) -> None:
+    process = make().launch(RUN)
+    assert make().launch(RUN) == process, "by a service that was started anew"
+    assert len(server.runs()) == 1
+
+
+@pytest.mark.usefixtures("published")
+@given(
+    st.lists(
+        st.builds(
+            Fault,
+            method=st.sampled_from(["GET", "POST"]),
+            path=st.sampled_from(["/runs$", "/experiments$", "/pipelines$", "/versions$"]),
+            status=st.sampled_from([500, 502, 503, 504, 429, None]),
+            done=st.booleans(),
+            times=st.integers(1, 2),
+        ),
+        max_size=4,
+    ),
+    st.booleans(),
+)
+@settings(
+    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+def test_no_trouble_makes_a_second_run(
+    make: Callable[[], KfpLauncher],
+    server: KfpServer,
+    clock: Clock,
+    faults: list[Fault],
+    restarts: bool,
+) -> None:
+    server.kept["runs"].clear()
+    server.faults[:] = faults
+    launcher = make()
+    for _ in range(30):
+        try:
+            process = launcher.launch(RUN)
+            break
+        except ClusterError:
+            clock.now += DOUBT / 3
+            launcher = make() if restarts else launcher
+    (run,) = server.runs("toy-1")
+    assert process["kfp_run"] == run["run_id"]
+
+
+@pytest.mark.usefixtures("published")
+def test_a_run_that_appears_late_is_taken_and_not_made_again(
+    make: Callable[[], KfpLauncher], server: KfpServer, clock: Clock
+) -> None:
+    launcher = make()
+    server.faults.append(Fault("POST", "/runs$", status=None))
+    with pytest.raises(ClusterError, match="gave no answer"):
+        launcher.launch(RUN)
+    clock.now += DOUBT / 2
+    with pytest.raises(ClusterError, match=r"may have been made .* looked for until 00:02:00"):
+        launcher.launch(RUN)
+    late = make().launch(RUN)  # what the server was still at
+    clock.now += DOUBT
+    assert launcher.launch(RUN) == late
+    assert len(server.runs()) == 1
+
+
+@pytest.mark.usefixtures("published")
+def test_what_was_not_made_is_made_once_the_doubt_is_over(
+    make: Callable[[], KfpLauncher], server: KfpServer, clock: Clock
+) -> None:
+    launcher = make()
+    server.faults.append(Fault("POST", "/runs$", status=504))
+    with pytest.raises(ClusterError, match="answered 504"):
+        launcher.launch(RUN)
+    clock.now += DOUBT
+    assert launcher.launch(RUN)["kfp_run"] == server.runs()[0]["run_id"]
+
+
+@pytest.mark.usefixtures("published")
+def test_of_two_runs_the_older_stays_and_the_other_is_stopped(
+    make: Callable[[], KfpLauncher], server: KfpServer, loop: Loop
+) -> None:
+    launcher = make()
+    first = launcher.launch(RUN)
+    runs = Runs(Connection(server.url), loop.name)
+    version = launcher._version()
+    runs.start("toy-1", version=version, parameters={})
+    assert launcher.launch(RUN) == first
+    assert [r["state"] for r in server.runs()] == ["PENDING", "CANCELING"]
+
+
+def test_without_a_published_pipeline_the_command_to_publish_it_is_told(
+    make: Callable[[], KfpLauncher], server: KfpServer
+) -> None:
+    with pytest.raises(ClusterError, match=r"no pipeline 'continual-learning'.*kontinual publish"):
+        make().launch(RUN)
+    assert not server.runs()
+
+
+@pytest.mark.usefixtures("published")
+@pytest.mark.parametrize("state", ["PENDING", "RUNNING", "PAUSED", "CANCELING", "SOMETHING_NEW"])
+def test_a_run_goes_on_until_its_state_says_otherwise(
+    make: Callable[[], KfpLauncher], server: KfpServer, state: str
+) -> None:
+    launcher = make()
+    run = launched(launcher)
+    make.records["toy-1"] = a_record()  # type: ignore[attr-defined]
+    server.finish(run.process["kfp_run"], state)  # type: ignore[index]
+    assert launcher.outcome(run) is None
+
+
+@pytest.mark.usefixtures("published")
+@pytest.mark.parametrize("state", ["SUCCEEDED", "FAILED", "CANCELED", "SKIPPED"])
+def test_an_ended_run_has_its_own_record_or_failed(
+    make: Callable[[], KfpLauncher], server: KfpServer, state: str
+) -> None:
+    launcher = make()
+    run = launched(launcher)
+    server.finish(run.process["kfp_run"], state, error="the pod was evicted")  # type: ignore[index]
+    record = launcher.outcome(run)
+    assert record is not None
+    assert record.outcome is Outcome.FAILED
+    assert record.reason == (
+        f"the run in Kubeflow Pipelines ended as {state} and left no record: the pod was evicted"
+    )
+    make.records["toy-1"] = a_record(Outcome.REJECTED_DATA)  # type: ignore[attr-defined]
+    assert launcher.outcome(run) == a_record(Outcome.REJECTED_DATA)
+
+
+@pytest.mark.usefixtures("published")
+def test_a_run_that_a_person_deleted_has_failed(
+    make: Callable[[], KfpLauncher], server: KfpServer
+) -> None:
+    launcher = make()
+    run = launched(launcher)
+    server.kept["runs"].clear()
+    record = launcher.outcome(run)
+    assert record is not None
+    assert record.reason == "the run in Kubeflow Pipelines was deleted and left no record"
+
+
+@pytest.mark.usefixtures("published")
+def test_a_server_that_does_not_answer_says_nothing_about_a_run(
+    make: Callable[[], KfpLauncher], server: KfpServer
+) -> None:
+    launcher = make()
+    run = launched(launcher)
+    server.faults.append(Fault("GET", "/runs/", status=503))
+    with pytest.raises(ClusterError, match="answered 503"):
+        launcher.outcome(run)
+    assert launcher.outcome(run) is None
+
+
+@pytest.mark.usefixtures("published")
+def test_stopping_asks_once_and_leaves_the_ended_alone(
+    make: Callable[[], KfpLauncher], server: KfpServer
+) -> None:
+    launcher = make()
+    run = launched(launcher)
+    for _ in range(3):
+        launcher.stop(run)
+    assert launcher.outcome(run) is None
+    server.finish(run.process["kfp_run"], "CANCELED")  # type: ignore[index]
+    launcher.stop(run)
+    assert sum(r.endswith(":terminate") for r in server.requests) == 1
+    assert launcher.outcome(run).outcome is Outcome.FAILED  # type: ignore[union-attr]
+
+
+def test_the_doubt_is_longer_than_any_request(make: Callable[[], Any]) -> None:
+    from kontinual.cluster.kfp.connection import TIMEOUT_SECONDS
+
+    assert timedelta(seconds=sum(TIMEOUT_SECONDS)) < DOUBT
