@@ -1,4 +1,4 @@
-"""Compile the pipeline and its components to the YAML that is committed beside them.
+"""Compile the pipeline and its components to the YAML and READMEs that are committed beside them.
 
 `python -m pipelines.compile` writes the files, `--check` fails when one of them
 is not what the code compiles to.
@@ -11,23 +11,34 @@ import tempfile
 from pathlib import Path
 
 from kfp.compiler import Compiler
+from kfp.components import load_component_from_file
+
+from pipelines.readme import readme
 
 ROOT = Path(__file__).resolve().parent.parent
 COMPONENTS = ["admit", "ingest", "validate", "tune", "train", "evaluate", "rollout", "record"]
 
 
 def compile_all(root: Path) -> list[Path]:
-    """Write every YAML below `root`; returns their paths relative to it."""
-    targets = {Path("pipelines/continual_learning.yaml"): "pipelines.continual_learning"}
-    targets |= {
-        Path(f"components/{name}/component.yaml"): f"components.{name}.component"
-        for name in COMPONENTS
-    }
-    for path, module in targets.items():
-        name = path.stem if path.stem != "component" else path.parent.name
-        (root / path).parent.mkdir(parents=True, exist_ok=True)
-        Compiler().compile(getattr(importlib.import_module(module), name), str(root / path))
-    return list(targets)
+    """Write every generated file below `root`; returns their paths relative to it."""
+    paths = [_compile(root, Path("pipelines/continual_learning.yaml"), "continual_learning")]
+    for name in COMPONENTS:
+        folder = Path("components") / name
+        paths.append(_compile(root, folder / "component.yaml", name))
+        component = load_component_from_file(str(root / folder / "component.yaml"))
+        # What is not generated is read where it is kept.
+        text = readme(component, ROOT / folder)
+        (root / folder / "README.md").write_text(text, encoding="utf-8")
+        paths.append(folder / "README.md")
+    return paths
+
+
+def _compile(root: Path, path: Path, name: str) -> Path:
+    """Compile the function `name`, which stands in the module beside the YAML."""
+    source = importlib.import_module(".".join([*path.parent.parts, path.stem]))
+    (root / path).parent.mkdir(parents=True, exist_ok=True)
+    Compiler().compile(getattr(source, name), str(root / path))
+    return path
 
 
 def stale(root: Path) -> list[Path]:
@@ -38,7 +49,7 @@ def stale(root: Path) -> list[Path]:
             path
             for path in paths
             if not (root / path).is_file()
-            or (root / path).read_text() != (Path(folder) / path).read_text()
+            or (root / path).read_text("utf-8") != (Path(folder) / path).read_text("utf-8")
         ]
 
 
