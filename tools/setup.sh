@@ -2,7 +2,7 @@
 # Sets up all that Kontinual needs on this machine, below this folder alone:
 #   .venv        everything but validation   (requirements.txt)
 #   .venv-data   validation with TFDV        (images/data/requirements*.txt)
-#   .tools       Prometheus and Alertmanager, when they are not on PATH
+#   .tools       Prometheus, Alertmanager and (for the tests) PostgreSQL, when the system has none
 # Nothing is installed into the system, but for missing compilers when root runs
 # it on a Debian; no service is started. A second call finds all done.
 #
@@ -182,23 +182,55 @@ WRAPPER
 
 # Debian's packages, unpacked here. apt works on folders of its own, so no root
 # is needed and the system's package state stays as it is.
+APT=$PWD/.tools/apt
+has_apt() { command -v apt-get >/dev/null && command -v dpkg-deb >/dev/null; }
+own_apt() { # ARGUMENT...
+    apt-get -qq -o "Dir::State=$APT/state" -o Dir::State::status=/var/lib/dpkg/status \
+        -o "Dir::Cache=$APT/cache" -o "APT::Sandbox::User=$(id -un)" "$@"
+}
+update_apt() {
+    rm -rf "$APT"
+    mkdir -p "$APT/state/lists/partial" "$APT/cache/archives/partial" "$APT/packages"
+    own_apt update
+}
+unpack() { # FOLDER
+    local package
+    for package in "$1"/*.deb; do dpkg-deb -x "$package" .tools; done
+    rm -rf "$APT"
+}
+
 setup_tools() {
     if has_tools; then say "Prometheus and Alertmanager are there"; return; fi
     local hint="install prometheus and prometheus-alertmanager (with promtool and amtool) so that they are on PATH, and call this again"
-    command -v apt-get >/dev/null && command -v dpkg-deb >/dev/null || fail "this system has no apt; $hint"
-    local apt=$PWD/.tools/apt began=$SECONDS options package
-    rm -rf "$apt"
-    mkdir -p "$apt/state/lists/partial" "$apt/cache/archives/partial" "$apt/packages"
-    options=(-qq -o "Dir::State=$apt/state" -o Dir::State::status=/var/lib/dpkg/status
-        -o "Dir::Cache=$apt/cache" -o "APT::Sandbox::User=$(id -un)")
-    { apt-get "${options[@]}" update \
-        && (cd "$apt/packages" && apt-get "${options[@]}" download prometheus prometheus-alertmanager); } \
+    local began=$SECONDS
+    has_apt || fail "this system has no apt; $hint"
+    { update_apt && (cd "$APT/packages" && own_apt download prometheus prometheus-alertmanager); } \
         || fail "apt could not download prometheus and prometheus-alertmanager; $hint"
-    for package in "$apt"/packages/*.deb; do dpkg-deb -x "$package" .tools; done
-    rm -rf "$apt"
+    unpack "$APT/packages"
     relocate_alertmanager
     has_tools || fail "the packages hold not all of prometheus, promtool, alertmanager, amtool; $hint"
     say "Prometheus and Alertmanager unpacked into .tools in $(seconds "$began")"
+}
+
+has_postgres() {
+    compgen -G "/usr/lib/postgresql/*/bin/initdb" >/dev/null \
+        || compgen -G ".tools/usr/lib/postgresql/*/bin/initdb" >/dev/null
+}
+
+# The tests alone need it, so that nothing else fails without it. What it needs in
+# turn and the system lacks is unpacked beside it.
+setup_postgres() {
+    if has_postgres; then say "PostgreSQL is there"; return; fi
+    local began=$SECONDS
+    if has_apt && update_apt && own_apt -o Debug::NoLocking=1 install --yes --download-only \
+        --no-install-recommends postgresql; then
+        unpack "$APT/cache/archives"
+    fi
+    if has_postgres; then
+        say "PostgreSQL unpacked into .tools in $(seconds "$began")"
+    else
+        say "PostgreSQL could not be had from apt; the tests that need it will fail"
+    fi
 }
 
 # Two calls at once take turns.
@@ -210,4 +242,5 @@ fi
 setup_main
 setup_data
 setup_tools
+setup_postgres
 say "done in $(seconds)"

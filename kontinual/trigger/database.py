@@ -38,12 +38,16 @@ def open_database(url: str, *, must_exist: bool = False) -> Engine:
     _prepare_file(url, must_exist=must_exist)
     with _explained(url):
         engine = create_engine(url, pool_pre_ping=True)
-        if engine.dialect.name == "sqlite":
-            event.listen(engine, "connect", _set_up_sqlite)
-            event.listen(engine, "begin", _begin_sqlite)
-            _upgrade(engine)
-        else:
-            _insist(engine, url)
+        try:
+            if engine.dialect.name == "sqlite":
+                event.listen(engine, "connect", _set_up_sqlite)
+                event.listen(engine, "begin", _begin_sqlite)
+                _upgrade(engine)
+            else:
+                _insist(engine, url)
+        except BaseException:
+            engine.dispose()
+            raise
     return engine
 
 

@@ -1,3 +1,4 @@
+import importlib.util
 import json
 import socket
 import threading
@@ -6,14 +7,29 @@ from collections.abc import Callable, Iterator
 from datetime import datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
 from kontinual.spec import Loop, load_loop
+from kontinual.trigger import migrate
 
 ROOT = Path(__file__).parents[3]
+
+
+def load_beside(name: str) -> ModuleType:
+    """A module of this folder; tests are no package."""
+    spec = importlib.util.spec_from_file_location(name, Path(__file__).with_name(f"{name}.py"))
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+PostgresServer = load_beside("postgres").PostgresServer
 
 
 def free_port() -> int:
@@ -124,3 +140,19 @@ def until() -> Callable[..., Any]:
 def unused() -> int:
     """Another free port."""
     return free_port()
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresServer]:
+    with PostgresServer() as server:
+        yield server
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The URL of an empty database with the ledger's tables, of either kind."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path}/contract.db"
+    url: str = request.getfixturevalue("postgres").new_database()
+    migrate(url)
+    return url

@@ -24,7 +24,7 @@ REFUSE_POSTGRESQL = (
     CREATE FUNCTION ledger_append_only() RETURNS trigger LANGUAGE plpgsql AS $$
     BEGIN
         IF TG_OP = 'DELETE' AND OLD.seq <=
-            (SELECT archived FROM ledger_heads WHERE loop = OLD.loop) THEN
+            (SELECT archived FROM ledger_heads WHERE loop = OLD."loop") THEN
             RETURN OLD;
         END IF;
         RAISE EXCEPTION 'the ledger is append-only';

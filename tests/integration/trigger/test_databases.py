@@ -1,0 +1,275 @@
+"""What the ledger promises, of SQLite and of a real PostgreSQL alike; and replicas that race."""
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import create_engine, text
+from sqlalchemy.exc import DatabaseError
+
+from kontinual.errors import LedgerError
+from kontinual.spec import Loop, Outcome, RunRecord
+from kontinual.trigger import (
+    Ask,
+    Control,
+    Evidence,
+    Ledger,
+    NotNow,
+    Policy,
+    Resolution,
+    Run,
+    Source,
+    Worker,
+    archive,
+    migrate,
+)
+from kontinual.trigger.database import newest_revision
+from kontinual.trigger.lease import LeaseLost
+from kontinual.trigger.metrics import TriggerMetrics
+from kontinual.trigger.policy import PolicyJudge
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+RIPE = Evidence(condition="c", value=1.0, quality_decay=0.05, matured_rows=1e6)
+Open = Callable[[], Ledger]
+
+
+@pytest.fixture
+def open_ledger(database: str) -> Iterator[Open]:
+    """Opens the same ledger as another replica would."""
+    with ExitStack() as stack:
+
+        def opened() -> Ledger:
+            ledger = Ledger(database, "flights")
+            stack.callback(ledger.close)
+            return ledger
+
+        yield opened
+
+
+class AllRipe:
+    def gather(self, triggers: Any) -> dict[int, Evidence]:
+        return {t.id: RIPE for t in triggers}
+
+
+class OneAtATime:
+    """A launcher that replicas share, as they share a cluster: it tells who started what."""
+
+    def __init__(self) -> None:
+        self.started: list[str] = []
+        self.running: set[str] = set()
+        self.most_at_once = 0
+        self._lock = threading.Lock()
+
+    def launch(self, run: Run) -> dict[str, Any]:
+        with self._lock:
+            if run.id not in self.started:
+                self.started.append(run.id)
+                self.running.add(run.id)
+                self.most_at_once = max(self.most_at_once, len(self.running))
+        return {"name": run.id}
+
+    def outcome(self, run: Run) -> RunRecord:
+        with self._lock:
+            self.running.discard(run.id)
+        now = datetime.now(UTC)
+        return RunRecord(
+            id=run.id,
+            loop="flights",
+            trigger=str(run.trigger),
+            outcome=Outcome.PROMOTED,
+            reason="better",
+            started_at=now,
+            ended_at=now,
+        )
+
+    def stop(self, run: Run) -> None:
+        raise AssertionError("nobody asked for that")
+
+
+def ask_of(fingerprint: str) -> Ask:
+    return Ask(
+        source=Source.ALERTMANAGER,
+        alert="quality_decay",
+        fingerprint=fingerprint,
+        starts_at=NOW,
+        labels={"model": "flights", "note": "ü"},
+    )
+
+
+def judge_of(loop: Loop) -> PolicyJudge:
+    return PolicyJudge(Policy(loop), dict.fromkeys(range(1, 100), RIPE))
+
+
+def test_a_story_from_alert_to_outcome_is_told_and_verified(
+    open_ledger: Open, loop: Loop, tmp_path: Path
+) -> None:
+    ledger = open_ledger()
+    assert ledger.receive([ask_of("a"), ask_of("a"), ask_of("b")]).duplicates == 1
+    gone = Resolution(fingerprint="b", starts_at=NOW, ends_at=NOW)
+    assert ledger.receive([], [gone]).resolved == [2]
+    control = Control(ledger)
+    control.pause("ana", "a holiday")
+    ledger.decide([1, 2], judge_of(loop))
+    assert [t.decision.rule for t in ledger.triggers() if t.decision] == ["paused", "resolved"]
+    control.resume("ben", "back")
+    ledger.decide([1], judge_of(loop))
+    (run,) = ledger.runs()
+    ledger.launched(run.id, {"pid": 1})
+    assert control.stop(run.id, "ana", "too slow").stop is not None
+    ledger.ended(OneAtATime().outcome(run))
+    told = ledger.trigger(1)
+    assert (told.run, told.labels["note"]) == (run.id, "ü")
+    assert ledger.state().last_run == run.id
+    before = ledger.audit()
+    done = archive(ledger, before=datetime.max.replace(tzinfo=UTC), path=tmp_path / "a", by="ana")
+    assert done is not None
+    assert done.entries == before.entries - 1, "the last one stays"
+    assert ledger.audit([tmp_path / "a"]).checked == before.entries + 1
+    assert ledger.audit().archived == done.through
+
+
+@pytest.mark.parametrize(
+    "statement", ["UPDATE ledger_entries SET body='{}'", "DELETE FROM ledger_entries"]
+)
+def test_the_database_itself_refuses_to_change_the_chain(
+    open_ledger: Open, database: str, statement: str
+) -> None:
+    open_ledger().ask_by_hand("please")
+    engine = create_engine(database)
+    with pytest.raises(DatabaseError, match="the ledger is append-only"), engine.begin() as raw:
+        raw.execute(text(statement))
+    engine.dispose()
+
+
+def test_the_first_writers_of_a_chain_may_come_at_once(open_ledger: Open) -> None:
+    ledgers = [open_ledger() for _ in range(4)]
+    together(lambda ledger: ledger.receive([ask_of("same"), ask_of(str(id(ledger)))]), ledgers)
+    assert ledgers[0].audit().triggers == 5, "what all delivered is there once"
+
+
+def test_persons_who_act_at_once_are_told_who_was_first(open_ledger: Open) -> None:
+    ledgers = [open_ledger() for _ in range(4)]
+    ledgers[0].ask_by_hand("please")
+    refused: list[str] = []
+
+    def reject(ledger: Ledger) -> None:
+        try:
+            Control(ledger).reject(1, "ana", "no")
+        except NotNow as exc:
+            refused.append(str(exc))
+
+    together(reject, ledgers)
+    assert refused == ["trigger 1 is decided already, and once is final"] * 3
+    assert ledgers[0].audit().entries == 2
+
+
+def test_replicas_that_race_start_each_run_once_and_one_at_a_time(
+    open_ledger: Open, loop: Loop
+) -> None:
+    quick = loop.model_copy(
+        update={
+            "trigger": loop.trigger.model_copy(
+                update={"cooldown": timedelta(0), "daily_budget": 10_000}
+            )
+        }
+    )
+    launcher = OneAtATime()
+    ledgers = [open_ledger() for _ in range(3)]
+    workers = [
+        Worker(
+            ledger,
+            Policy(quick),
+            evidence=AllRipe(),
+            launcher=launcher,
+            metrics=TriggerMetrics("flights"),
+            pass_seconds=0.001,
+            name=f"replica {i}",
+        )
+        for i, ledger in enumerate(ledgers)
+    ]
+    threads = [threading.Thread(target=w.run_forever) for w in workers]
+    for thread in threads:
+        thread.start()
+    try:
+        # Each alert is delivered to two replicas; the one at work changes now and then.
+        for i in range(30):
+            together(lambda ledger, i=i: ledger.receive([ask_of(str(i))]), ledgers[:2])
+            if i % 10 == 9:
+                next(w for w in workers if w.leads).stop()
+            if sum(t.is_alive() for t in threads) <= 1:
+                break
+        until(
+            lambda: not ledgers[0].triggers(only_open=True) and not ledgers[0].runs(only_open=True)
+        )
+    finally:
+        for worker in workers:
+            worker.stop()
+        for thread in threads:
+            thread.join()
+    runs = [run.id for run in ledgers[0].runs()]
+    assert len(runs) > 1
+    assert launcher.started == runs, "none twice, none unknown to the ledger"
+    assert launcher.most_at_once == 1
+    audit = ledgers[0].audit()
+    assert audit.runs == len(runs)
+    assert audit.triggers == len({t.fingerprint for t in ledgers[0].triggers()})
+
+
+def test_a_worker_that_slept_through_its_lease_can_not_write_over_its_successor(
+    open_ledger: Open, loop: Loop
+) -> None:
+    first, second = open_ledger(), open_ledger()
+    first.ask_by_hand("please")
+    lease = first.take_lease("elsewhere/1/0", timedelta(seconds=30))
+    assert lease is not None
+    assert second.take_lease("elsewhere/2/0", timedelta(seconds=30)) is None
+    later = Ledger.__new__(Ledger)
+    later.__dict__ |= second.__dict__ | {"_clock": lambda: datetime.now(UTC) + timedelta(hours=1)}
+    taken = later.take_lease("elsewhere/2/0", timedelta(seconds=30))
+    assert taken is not None
+    assert taken.term == lease.term + 1
+    with pytest.raises(LeaseLost, match=r"held by elsewhere/2/0 \(term 2\), no longer by elsewh"):
+        first.decide([1], judge_of(loop), lease=lease)
+    assert first.runs() == []
+    assert second.decide([1], judge_of(loop), lease=taken)
+
+
+def test_a_servers_database_is_migrated_by_a_person_once(postgres: Any) -> None:
+    url = postgres.new_database()
+    with pytest.raises(LedgerError, match=r"has no tables yet.*kontinual ledger migrate"):
+        Ledger(url, "flights")
+    assert migrate(url) == (None, newest_revision())
+    assert migrate(url) == (newest_revision(), newest_revision())
+    Ledger(url, "flights").close()
+
+
+def together(act: Callable[[Ledger], Any], ledgers: list[Ledger]) -> None:
+    """Let all act at the same time, and all succeed."""
+    failed: list[BaseException] = []
+    gate = threading.Barrier(len(ledgers))
+
+    def run(ledger: Ledger) -> None:
+        try:
+            gate.wait()
+            act(ledger)
+        except BaseException as exc:
+            failed.append(exc)
+
+    threads = [threading.Thread(target=run, args=(ledger,)) for ledger in ledgers]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert failed == []
+
+
+def until(condition: Callable[[], object], seconds: float = 60) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.02)
