@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, FiniteFloat, model_validator
 
 from kontinual.spec.base import Duration, Strict
+from kontinual.spec.beam import Beam
 from kontinual.spec.katib import Katib
 
 __all__ = [
@@ -73,10 +74,10 @@ Parameter = Annotated[
 ]
 
 
-class Trainer(Strict):
 ParameterName = Annotated[str, Field(pattern=r"^[A-Za-z_]\w*$", description="an identifier")]
 
 
+class Trainer(Strict):
     """One algorithm with its own search space; its parameters exist only when it is chosen."""
 
     algorithm: str = Field(
@@ -103,8 +104,8 @@ class Tuning(Strict):
     timeout: Duration = Field(default="1h", validate_default=True)
     algorithm: Literal["random", "tpe", "multivariate-tpe", "grid", "cmaes", "sobol"] = "tpe"
     seed: int = Field(default=0, ge=0)
-
     katib: Katib = Katib()
+
 
 class Training(Strict):
     """What is searched, and by which metric the best is known."""
@@ -147,3 +148,4 @@ class Validation(Strict):
     max_drift_by_feature: dict[str, float] = Field(
         default_factory=dict, description="limits for features that move by nature, such as a date"
     )
+    beam: Beam = Beam()
