@@ -28,13 +28,21 @@ class Settings(BaseSettings):
     alertmanager: str = "http://127.0.0.1:19093"
     collector: str = "http://127.0.0.1:18081"
     trigger: str = "http://127.0.0.1:18082"
-    gateway: Literal["envoy"] = "envoy"
+    gateway: Literal["envoy", "kserve"] = Field(
+        default="envoy", description="who splits the traffic: Envoy here, or KServe on the cluster"
+    )
     gateway_url: str = "http://127.0.0.1:18080"
     gateway_admin: str = "http://127.0.0.1:18901"
     tuner: Literal["optuna", "katib"] = Field(
         default="optuna", description="who searches: this process, or Katib on the cluster"
     )
     train_image: str = Field(default="", description="image of Katib's trials")
+    packages: str | None = Field(
+        default=None, description="fsspec URL that model packages are copied to, for KServe"
+    )
+    packages_uri: str | None = Field(
+        default=None, description="how KServe calls that place, such as pvc://models; default same"
+    )
     predictor_module: str = Field(
         default="kontinual.serving", description="run as `python -m` for each predictor"
     )

@@ -7,11 +7,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from kontinual.rollout import (
-    RolloutResult,
-    RolloutState,
-    RolloutStore,
-)
+from kontinual.rollout import RolloutResult, RolloutState, open_store
 from kontinual.rollout import (
     abort as abort_rollout,
 )
@@ -36,7 +32,7 @@ _COLOURS = {"passed": "green", "failed": "red", "inconclusive": "yellow"}
 def status(loop: LoopPath) -> None:
     """Show the last rollout: its phase, what each step came to, and what it waits for."""
     declared, settings = load_loop(loop), Settings()
-    store = RolloutStore.of(settings, declared.name)
+    store = open_store(declared, settings)
     state = store.load()
     if state is None:
         Console().print(f"{declared.name}: no rollout yet")

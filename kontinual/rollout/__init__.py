@@ -5,10 +5,11 @@ from kontinual.rollout.counts import Comparison, CounterWatch, Counts, Tally
 from kontinual.rollout.engine import Engine, RolloutResult
 from kontinual.rollout.envoy import EnvoyGateway
 from kontinual.rollout.gateway import Gateway, Metrics, Predictors, Registry, check_weights
+from kontinual.rollout.open import open_rollout, open_store
 from kontinual.rollout.plan import Plan
 from kontinual.rollout.prometheus import PrometheusMetrics
 from kontinual.rollout.run import abort, resume, rollout
-from kontinual.rollout.state import Phase, RolloutBusy, RolloutState, RolloutStore
+from kontinual.rollout.state import FolderStore, Phase, RolloutBusy, RolloutState, RolloutStore
 
 __all__ = [
     "Check",
@@ -17,6 +18,7 @@ __all__ = [
     "Counts",
     "Engine",
     "EnvoyGateway",
+    "FolderStore",
     "Gateway",
     "Judgement",
     "Metrics",
@@ -34,6 +36,8 @@ __all__ = [
     "abort",
     "check_weights",
     "judge",
+    "open_rollout",
+    "open_store",
     "resume",
     "rollout",
 ]

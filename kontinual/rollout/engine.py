@@ -16,6 +16,7 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 
 from pydantic import BaseModel
 from tenacity import Retrying, stop_after_attempt, wait_exponential
@@ -156,11 +157,11 @@ class Engine:
             self._enter(state, Phase.ROLLING_BACK, reason)
             return
         if state.champion is None:
-            self.gateway.deploy(state.challenger, state.packages[state.challenger])
+            self.gateway.deploy(state.challenger, self._package(state, state.challenger))
             self._enter(state, Phase.PROMOTING)
             return
         self._give_all(state, state.champion)
-        self.gateway.deploy(state.challenger, state.packages[state.challenger])
+        self.gateway.deploy(state.challenger, self._package(state, state.challenger))
         self._enter(state, Phase.MEASURING)
 
     def _measure(self, state: RolloutState) -> None:
@@ -241,9 +242,13 @@ class Engine:
         try:
             self.gateway.shift({version: 100})
         except GatewayError:
-            package = state.packages.get(version) or self.registry.package(version)
-            self.gateway.deploy(version, package)
+            self.gateway.deploy(version, self._package(state, version))
             self.gateway.shift({version: 100})
+
+    def _package(self, state: RolloutState, version: str) -> Path:
+        """A rollout may be resumed on another machine, where the registry has to fetch it anew."""
+        known = state.packages.get(version)
+        return known if known and known.exists() else self.registry.package(version)
 
     def _champion(self, state: RolloutState) -> str | None:
         """Whom traffic belongs to. A silent registry stops no retreat before the swap."""

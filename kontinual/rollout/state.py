@@ -3,10 +3,11 @@
 import os
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
+from typing import Protocol
 
 from filelock import FileLock, Timeout
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
@@ -16,7 +17,15 @@ from kontinual.rollout.counts import Comparison, CounterWatch
 from kontinual.settings import Settings
 from kontinual.spec import Outcome, RolloutStep
 
-__all__ = ["Phase", "RolloutBusy", "RolloutState", "RolloutStore"]
+__all__ = [
+    "FolderStore",
+    "Phase",
+    "RolloutBusy",
+    "RolloutState",
+    "RolloutStore",
+    "abort_note",
+    "read_state",
+]
 
 
 class RolloutBusy(KontinualError):
@@ -69,8 +78,61 @@ class RolloutState(BaseModel):
         )
 
 
-class RolloutStore:
-    """One folder for one loop's rollout: its state, its lock, and a wish to abort it."""
+class RolloutStore(Protocol):
+    """One loop's rollout: its state, its lock, and a wish to abort it."""
+
+    def load(self) -> RolloutState | None:
+        """The last rollout, ended or not; None before the first.
+
+        Raises:
+            KontinualError: what is there is no such state.
+        """
+
+    def save(self, state: RolloutState) -> None:
+        """Replace the state by a whole new one, durable when this returns."""
+
+    def lock(self, *, timeout: float = 0.0) -> AbstractContextManager[None]:
+        """Be the only one at work; the lock of a process that dies becomes free.
+
+        Raises:
+            RolloutBusy: another has it, still after `timeout` seconds.
+        """
+
+    def busy(self) -> bool:
+        """Is a process at work on the rollout now?"""
+
+    def ask_to_abort(self, who: str) -> None:
+        """Leave word for the process at work."""
+
+    def asked_to_abort(self) -> str | None:
+        """Who asked, if someone did."""
+
+    def forget_abort(self) -> None:
+        """Take the word back."""
+
+
+def read_state(text: str | bytes, *, place: str) -> RolloutState:
+    """A state as it was saved.
+
+    Raises:
+        KontinualError: it is none; names the place.
+    """
+    try:
+        return RolloutState.model_validate_json(text)
+    except ValidationError as exc:
+        raise KontinualError(
+            f"{place}: not the state of a rollout: {exc}. "
+            "Look at it, then move it away; the next rollout sets the champion to 100 % anew"
+        ) from exc
+
+
+def abort_note(who: str) -> str:
+    """What is left for the process at work: who asked, and when."""
+    return f"{who} at {datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC"
+
+
+class FolderStore:
+    """A `RolloutStore` in one folder of this machine."""
 
     def __init__(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
@@ -79,28 +141,19 @@ class RolloutStore:
         self._abort = folder / "abort"
 
     @classmethod
-    def of(cls, settings: Settings, loop: str) -> "RolloutStore":
+    def of(cls, settings: Settings, loop: str) -> "FolderStore":
         """The place of a loop's rollout on this machine."""
         return cls(settings.home.resolve() / "rollout" / loop)
 
     def load(self) -> RolloutState | None:
-        """The last rollout, ended or not; None before the first.
-
-        Raises:
-            KontinualError: the file is no such state.
-        """
         try:
-            return RolloutState.model_validate_json(self.path.read_bytes())
+            return read_state(self.path.read_bytes(), place=str(self.path))
         except FileNotFoundError:
             return None
-        except (OSError, ValidationError) as exc:
-            raise KontinualError(
-                f"{self.path}: not the state of a rollout: {exc}. "
-                "Look at it, then move it away; the next rollout sets the champion to 100 % anew"
-            ) from exc
+        except OSError as exc:
+            raise KontinualError(f"{self.path}: the state can not be read: {exc}") from exc
 
     def save(self, state: RolloutState) -> None:
-        """Replace the state by a whole new one, on the disk when this returns."""
         handle, draft = tempfile.mkstemp(dir=self.folder, prefix=".rollout.")
         with os.fdopen(handle, "w", encoding="utf-8") as file:
             file.write(state.model_dump_json(indent=2))
@@ -110,11 +163,7 @@ class RolloutStore:
 
     @contextmanager
     def lock(self, *, timeout: float = 0.0) -> Iterator[None]:
-        """Be the only one at work; the system frees the lock of a process that dies.
-
-        Raises:
-            RolloutBusy: another has it, still after `timeout` seconds.
-        """
+        """Be the only one at work; the system frees the lock of a process that dies."""
         try:
             # One of its own for each caller: within one process, too, there is one at work.
             with FileLock(self.folder / "rollout.lock").acquire(timeout=timeout):
@@ -126,7 +175,6 @@ class RolloutStore:
             ) from exc
 
     def busy(self) -> bool:
-        """Is a process at work on the rollout now?"""
         try:
             with self.lock():
                 return False
@@ -134,11 +182,9 @@ class RolloutStore:
             return True
 
     def ask_to_abort(self, who: str) -> None:
-        """Leave word for the process at work."""
-        self._abort.write_text(f"{who} at {datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC", "utf-8")
+        self._abort.write_text(abort_note(who), "utf-8")
 
     def asked_to_abort(self) -> str | None:
-        """Who asked, if someone did."""
         try:
             return self._abort.read_text("utf-8")
         except FileNotFoundError:

@@ -33,6 +33,7 @@ from kontinual.spec.loop import API_VERSION, Loop
 from kontinual.spec.metrics import LOW_CONFIDENCE, SCORE_BINS
 from kontinual.spec.records import Outcome, RolloutStep, RunRecord
 from kontinual.spec.schedule import Schedule
+from kontinual.spec.serving import Serving
 from kontinual.spec.training import (
     CategoricalParameter,
     DiscreteParameter,
@@ -83,6 +84,7 @@ __all__ = [
     "RolloutStep",
     "RunRecord",
     "Schedule",
+    "Serving",
     "Trainer",
     "Training",
     "TriggerPolicy",

@@ -8,6 +8,7 @@ from kontinual.spec.base import Name, Strict
 from kontinual.spec.data import Data
 from kontinual.spec.decide import Alert, AlertKind, Gate, Monitoring, Rollout, TriggerPolicy
 from kontinual.spec.schedule import Schedule
+from kontinual.spec.serving import Serving
 from kontinual.spec.training import Training, Validation
 
 __all__ = ["API_VERSION", "Loop"]
@@ -26,6 +27,7 @@ class Loop(Strict):
     validation: Validation = Validation()
     training: Training
     gates: list[Gate] = Field(min_length=1)
+    serving: Serving = Serving()
     rollout: Rollout = Rollout()
     monitoring: Monitoring
     trigger: TriggerPolicy = TriggerPolicy()

@@ -3,8 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from kontinual.local.gateway import open_gateway
-from kontinual.rollout import PrometheusMetrics, RolloutResult, RolloutStore
+from kontinual.rollout import Predictors, PrometheusMetrics, RolloutResult, open_rollout
 from kontinual.rollout import rollout as shift
 from kontinual.settings import Settings
 from kontinual.spec import Loop
@@ -16,12 +15,20 @@ __all__ = ["collaborators", "rollout"]
 
 def collaborators(loop: Loop, settings: Settings) -> dict[str, Any]:
     """What every rollout works with, as these settings say: gateway, metrics, registry, store."""
+    gateway, store = open_rollout(loop, settings, predictors=_on_this_machine)
     return {
-        "gateway": open_gateway(settings),
+        "gateway": gateway,
         "metrics": PrometheusMetrics(settings.prometheus, model=loop.name),
         "registry": Tracker(settings.tracking_uri, loop.name),
-        "store": RolloutStore.of(settings, loop.name),
+        "store": store,
     }
+
+
+def _on_this_machine(settings: Settings) -> Predictors:
+    # A laptop alone has supervisord; no image does.
+    from kontinual.local.predictors import SupervisedPredictors
+
+    return SupervisedPredictors(settings)
 
 
 def rollout(loop: str, run_id: str, *, version: str, report: Path) -> RolloutResult:

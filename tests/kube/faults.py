@@ -1,5 +1,6 @@
 """What can go wrong between a client and the API server."""
 
+import math
 import re
 from dataclasses import dataclass
 from typing import Any
@@ -41,19 +42,23 @@ class Killed(BaseException):
 
 
 class MortalClient(ApiClient):  # type: ignore[misc]
-    """A client whose process may die before or after any of its requests."""
+    """A client whose process may die before or after any request that changes something.
+
+    Once it is dead, whatever is still tried on its behalf dies as well.
+    """
 
     def __init__(self, configuration: Configuration, *, fuse: int) -> None:
         super().__init__(configuration)
-        self.fuse = fuse
+        self.left = fuse if fuse > 0 else math.inf
 
-    def request(self, *args: Any, **options: Any) -> Any:
-        self._burn()
-        answer = super().request(*args, **options)
-        self._burn()
+    def request(self, method: str, *args: Any, **options: Any) -> Any:
+        step = 0 if method == "GET" else 1
+        self._burn(step)
+        answer = super().request(method, *args, **options)
+        self._burn(step)
         return answer
 
-    def _burn(self) -> None:
-        self.fuse -= 1
-        if self.fuse == 0:
+    def _burn(self, step: int) -> None:
+        self.left -= step
+        if self.left <= 0:
             raise Killed

@@ -48,6 +48,13 @@ class ObjectStore:
         self._changed = threading.Condition(threading.RLock())
         self._closed = False
 
+    def last_change(self, *, ignoring: set[str]) -> int:
+        """Version of the latest change of any object that is not of these plurals."""
+        with self._changed:
+            return max(
+                (v for v, _, key, _ in self._events if key.plural not in ignoring), default=0
+            )
+
     def close(self) -> None:
         """End every watch."""
         with self._changed:

@@ -59,9 +59,8 @@ class KubeServer:
         """A client of this server, which the caller closes.
 
         Args:
-            fuse: die (`Killed`) after so many requests, the last of which is carried out; an
-                odd number of half steps: 2n - 1 dies before the n-th request, 2n after it.
-                0 lives for ever.
+            fuse: 2n - 1 dies (`Killed`) before the n-th request that changes something, 2n
+                right after it; 0 lives for ever.
         """
         configuration = Configuration(host=self.url)
         configuration.retries = Retry(total=0)

@@ -14,9 +14,9 @@ from small_predictors import ProcessPredictors
 from kontinual.errors import MetricsUnavailable
 from kontinual.rollout import (
     EnvoyGateway,
+    FolderStore,
     PrometheusMetrics,
     RolloutResult,
-    RolloutStore,
     rollout,
 )
 from kontinual.spec import Loop, Outcome, load_loop
@@ -47,7 +47,7 @@ class Live:
             folder=envoy.folder, admin=envoy.admin, predictors=Announced(predictors, prometheus)
         )
         self.registry = FileRegistry(folder)
-        self.store = RolloutStore(folder / "rollout")
+        self.store = FolderStore(folder / "rollout")
         self.metrics = PrometheusMetrics(prometheus.url, model="flights")
         self.gateway.deploy("1", folder)
         self.gateway.shift({"1": 100})

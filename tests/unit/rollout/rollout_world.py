@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from kontinual.errors import GatewayError, MetricsUnavailable, PromotionConflict
-from kontinual.rollout import Counts, RolloutStore, check_weights
+from kontinual.rollout import Counts, FolderStore, check_weights
 from kontinual.rollout.envoy_config import write_moved
 from kontinual.spec import Loop
 
@@ -161,7 +161,7 @@ class World:
         self.loop = loop
         self.gateway = FileGateway(folder)
         self.registry = FileRegistry(folder)
-        self.store = RolloutStore(folder / "rollout")
+        self.store = FolderStore(folder / "rollout")
         behaviours = {name.removeprefix("v"): how for name, how in versions.items()}
         self.traffic = Traffic(self.gateway, behaviours)
         self.now = datetime(2026, 1, 1, tzinfo=UTC)

@@ -7,7 +7,7 @@ from rollout_world import World
 from typer.testing import CliRunner
 
 from kontinual.cli import rollout as command
-from kontinual.rollout import RolloutStore, rollout
+from kontinual.rollout import FolderStore, rollout
 from kontinual.settings import Settings
 
 EXAMPLE = str(Path(__file__).parents[3] / "examples" / "flights" / "loop.yaml")
@@ -19,7 +19,7 @@ def kontinual(world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setenv("KONTINUAL_HOME", str(tmp_path))
     monkeypatch.setenv("KONTINUAL_SPEEDUP", "1e6")
     monkeypatch.setenv("COLUMNS", "200")
-    world.store = RolloutStore.of(Settings(), "flights")
+    world.store = FolderStore.of(Settings(), "flights")
 
     def parts(*_: object) -> dict[str, object]:
         return world.parts_of_abort
