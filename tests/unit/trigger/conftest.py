@@ -25,6 +25,8 @@ monitoring:
     - {kind: feature_drift, threshold: 0.25, action: retrain}
     - {kind: new_labels, threshold: 5000, action: retrain}
     - {kind: low_confidence, threshold: 0.15, action: notify}
+    - {kind: prediction_drift, threshold: 0.5, action: rollback}
+    - {kind: group_bias, threshold: 0.25, action: retrain, approval: always}
 trigger: {min_new_labels: 1000, cooldown: 2h, daily_budget: 3}
 """
 START = datetime(2026, 1, 1, tzinfo=UTC)

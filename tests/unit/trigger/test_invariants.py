@@ -2,6 +2,7 @@
 
 import importlib.util
 import itertools
+from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 from types import ModuleType
@@ -10,8 +11,21 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from kontinual.spec import Outcome, parse_loop
-from kontinual.trigger import Answer, Ledger, Policy, Resolution, Worker
+from kontinual.spec import Outcome, parse_loop, utc_text
+from kontinual.trigger import (
+    Answer,
+    Ask,
+    Control,
+    Ledger,
+    NotNow,
+    Policy,
+    Resolution,
+    Run,
+    RunKind,
+    Source,
+    Wish,
+    Worker,
+)
 from kontinual.trigger.metrics import TriggerMetrics
 
 
@@ -26,7 +40,10 @@ def load(path: Path) -> ModuleType:
 
 fakes = load(Path(__file__).with_name("conftest.py"))
 LOOP = parse_loop(fakes.LOOP)
-KINDS = ["quality_decay", "feature_drift", "new_labels", "low_confidence", "unheard_of"]
+KINDS = [
+    *("quality_decay", "feature_drift", "new_labels", "low_confidence", "unheard_of"),
+    *("prediction_drift", "group_bias"),  # rolls back; waits for approval
+]
 
 
 class TriggerMachine(RuleBasedStateMachine):
@@ -38,10 +55,12 @@ class TriggerMachine(RuleBasedStateMachine):
         self.evidence, self.launcher = fakes.FakeEvidence(), fakes.FakeLauncher()
         self.ledger = Ledger("sqlite://", "toy", clock=self.clock)
         self.final: dict[int, Answer] = {}
-        self.restart()
+        self.control = Control(self.ledger)
+        self.restart("a")
 
-    @rule()
-    def restart(self) -> None:
+    @rule(replica=st.sampled_from("ab"))
+    def restart(self, replica: str) -> None:
+        """Another process goes on, at once or when the lease of the one before has ended."""
         self.worker = Worker(
             self.ledger,
             Policy(LOOP),
@@ -49,6 +68,7 @@ class TriggerMachine(RuleBasedStateMachine):
             launcher=self.launcher,
             metrics=TriggerMetrics("toy"),
             clock=self.clock,
+            name=f"elsewhere/{replica}/0",
         )
 
     @rule(kind=st.sampled_from(KINDS), fingerprint=st.sampled_from("abc"))
@@ -65,6 +85,43 @@ class TriggerMachine(RuleBasedStateMachine):
     @rule()
     def person(self) -> None:
         self.ledger.ask_by_hand("please")
+
+    @rule(source=st.sampled_from([Source.SCHEDULE, Source.NEW_DATA]))
+    def something_else_asks(self, source: Source) -> None:
+        self.ledger.ask(Ask(source=source, summary="please"))
+
+    @rule(version=st.sampled_from([None, "3"]))
+    def person_rolls_back(self, version: str | None) -> None:
+        wish = Wish(kind=RunKind.ROLLBACK, version=version)
+        self.ledger.ask(Ask(source=Source.MANUAL, summary="bad", by="ana", wish=wish))
+
+    @rule(everywhere=st.booleans(), stop_runs=st.booleans())
+    def person_pauses(self, *, everywhere: bool, stop_runs: bool) -> None:
+        with suppress(NotNow):
+            self.control.pause("ana", "stop", everywhere=everywhere, stop_runs=stop_runs)
+
+    @rule(everywhere=st.booleans())
+    def person_resumes(self, *, everywhere: bool) -> None:
+        with suppress(NotNow):
+            self.control.resume("ana", "go", everywhere=everywhere)
+
+    @rule(act=st.sampled_from(["approve", "reject", "withdraw"]), data=st.data())
+    def person_decides(self, act: str, data: st.DataObject) -> None:
+        waiting = [t.id for t in self.ledger.triggers(only_open=True)]
+        if waiting:
+            with suppress(NotNow):
+                getattr(self.control, act)(data.draw(st.sampled_from(waiting)), "ana", "so")
+
+    @precondition(lambda self: self.launcher.started)
+    @rule()
+    def person_stops(self) -> None:
+        with suppress(NotNow):
+            self.control.stop(self.launcher.started[-1], "ana", "no")
+
+    @rule()
+    def person_closes_the_circuit(self) -> None:
+        with suppress(NotNow):
+            self.control.close_circuit("ana", "mended")
 
     @rule(minutes=st.sampled_from([1, 30, 200, 600]))
     def time_passes(self, minutes: int) -> None:
@@ -93,23 +150,31 @@ class TriggerMachine(RuleBasedStateMachine):
 
     @rule()
     def work(self) -> None:
+        state, before = self.ledger.state(), len(self.retrainings)
         self.worker.step()
-        assert all(t.decision is not None for t in self.ledger.triggers()), "judged or held"
+        if self.worker.leads:
+            assert all(t.decision is not None for t in self.ledger.triggers()), "judged or held"
+        if state.paused or state.paused_everywhere:
+            assert len(self.retrainings) == before, "nothing starts while paused"
+
+    @property
+    def retrainings(self) -> list[Run]:
+        return [run for run in self.ledger.runs() if run.wish.kind is RunKind.RETRAIN]
 
     @precondition(lambda self: self.launcher.started)
     @rule(outcome=st.sampled_from(Outcome))
     def run_ends(self, outcome: Outcome) -> None:
         self.launcher.end(self.launcher.started[-1], at=self.clock(), outcome=outcome)
 
-    @rule(minutes=st.sampled_from([100, 130]))
-    def a_run_comes_and_goes(self, minutes: int) -> None:
+    @rule(minutes=st.sampled_from([100, 130]), outcome=st.sampled_from(Outcome))
+    def a_run_comes_and_goes(self, minutes: int, outcome: Outcome) -> None:
         """What by chance is rare, so that cooldown and budget are reached often."""
         self.person()
         self.world_is_ripe()
         self.time_passes(1)
         self.work()
         if self.launcher.started:
-            self.run_ends(Outcome.PROMOTED)
+            self.run_ends(outcome)
             self.work()
         self.time_passes(minutes)
 
@@ -120,13 +185,29 @@ class TriggerMachine(RuleBasedStateMachine):
 
     @invariant()
     def cooldown_and_budget_are_kept(self) -> None:
-        runs = self.ledger.runs()
+        runs = self.retrainings
         for former, later in itertools.pairwise(runs):
             assert former.ended_at is not None
             assert later.accepted_at - former.ended_at >= timedelta(hours=2)
         starts = [run.accepted_at for run in runs]
         for i, start in enumerate(starts):
             assert sum(start <= s < start + timedelta(days=1) for s in starts[i:]) <= 3
+
+    @invariant()
+    def no_fourth_run_follows_three_failures_within_a_day(self) -> None:
+        ended = [run for run in self.retrainings if run.outcome is not Outcome.STOPPED]
+        closed = [e.at for e in self.ledger.entries() if e.kind == "circuit.closed"]
+        for *three, fourth in zip(*(ended[i:] for i in range(4)), strict=False):
+            if all(run.outcome is Outcome.FAILED for run in three):
+                last = three[-1].ended_at
+                by_person = any(utc_text(three[0].ended_at) <= at for at in closed)
+                assert by_person or fourth.accepted_at - last >= timedelta(days=1)
+
+    @invariant()
+    def what_needs_approval_has_it(self) -> None:
+        for run in self.ledger.runs():
+            trigger = self.ledger.trigger(run.trigger)
+            assert trigger.alert != "group_bias" or trigger.approved is not None
 
     @invariant()
     def a_final_decision_stays(self) -> None:

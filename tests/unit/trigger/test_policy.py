@@ -7,8 +7,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kontinual.spec import AlertKind, Loop
-from kontinual.trigger import Answer, Decision, Evidence, Policy, PolicyState, Source, Trigger
-from kontinual.trigger.policy import run_id_of
+from kontinual.trigger import (
+    Act,
+    Answer,
+    Decision,
+    Evidence,
+    Policy,
+    PolicyState,
+    RunKind,
+    Source,
+    Trigger,
+    Wish,
+)
+from kontinual.trigger.policy import POLICY_VERSION, run_id_of
 from kontinual.trigger.rules import RULES
 
 NOW = datetime(2026, 1, 10, 12, tzinfo=UTC)
@@ -17,10 +28,11 @@ Judged = Callable[..., Decision]
 
 
 def trigger_of(alert: str | None, **more: Any) -> Trigger:
+    source = more.pop("source", Source.ALERTMANAGER if alert else Source.MANUAL)
     return Trigger(
         id=1,
-        source=Source.ALERTMANAGER if alert else Source.MANUAL,
-        alert=alert,
+        source=source,
+        alert=alert if source is Source.ALERTMANAGER else None,
         fingerprint="aa",
         starts_at=NOW,
         labels={},
@@ -37,11 +49,12 @@ def judged(loop: Loop) -> Judged:
         *,
         state: PolicyState | None = None,
         speedup: float = 1.0,
-        resolved_at: datetime | None = None,
-        **evidence: Any,
+        **more: Any,
     ) -> Decision:
+        evidence = {k: v for k, v in more.items() if k in Evidence.model_fields}
+        told = {k: v for k, v in more.items() if k not in evidence}
         return Policy(loop, speedup=speedup).judge(
-            trigger_of(alert, resolved_at=resolved_at),
+            trigger_of(alert, **told),
             GOOD.model_copy(update=evidence),
             state or PolicyState(),
             NOW,
@@ -69,7 +82,7 @@ def test_a_person_needs_no_alert_and_no_harm(judged: Judged) -> None:
     ("alert", "reason"),
     [
         ("low_confidence", "low_confidence only notifies"),
-        ("group_bias", "the declaration of toy watches no 'group_bias'"),
+        ("model_age", "the declaration of toy watches no 'model_age'"),
         ("DiskFull", "the declaration of toy watches no 'DiskFull'"),
     ],
 )
@@ -165,9 +178,121 @@ def test_the_budget_is_free_again_a_day_after_the_oldest_start(
     assert judged(state=PolicyState(started=starts[:3]), speedup=speedup).answer is Answer.ACCEPT
 
 
+PAUSE = Act(by="ana", reason="a holiday", at=NOW)
+
+
+@pytest.mark.parametrize("everywhere", ["paused", "paused_everywhere"])
+@pytest.mark.parametrize("source", Source)
+def test_while_paused_nothing_is_accepted_but_what_a_person_rolls_back(
+    judged: Judged, source: Source, everywhere: str
+) -> None:
+    state = PolicyState(**{everywhere: PAUSE})
+    decision = judged(source=source, state=state)
+    assert (decision.answer, decision.rule) == (Answer.HOLD, "paused")
+    assert "paused by ana since 2026-01-10T12:00:00.000Z: a holiday" in decision.reason
+    undo = judged(source=source, state=state, wish=Wish(kind=RunKind.ROLLBACK))
+    assert (undo.answer is Answer.ACCEPT) == (source is Source.MANUAL)
+
+
+@pytest.mark.parametrize("source", [Source.SCHEDULE, Source.NEW_DATA])
+def test_the_calendar_and_new_data_need_no_harm_but_rows(judged: Judged, source: Source) -> None:
+    assert judged(source=source, value=None, quality_decay=None).answer is Answer.ACCEPT
+    assert judged(source=source, matured_rows=3).rule == "enough_labels"
+
+
+def test_past_the_policy_only_a_pause_or_a_run_holds_a_person(judged: Judged) -> None:
+    past = Wish(past_policy=True)
+    busy: dict[str, Any] = {"started": [NOW] * 9, "last_run": "toy-8", "last_run_ended": NOW}
+    spent = PolicyState(**busy, failures=9, last_failure=NOW)
+    decision = judged(None, wish=past, state=spent, unavailable="down", matured_rows=0)
+    assert (decision.answer, decision.reason) == (
+        Answer.ACCEPT,
+        "asked for by a person, past the policy",
+    )
+    running = PolicyState(run_in_progress="toy-9")
+    assert judged(None, wish=past, state=running).rule == "run_in_progress"
+    assert judged(None, wish=past, state=PolicyState(paused=PAUSE)).rule == "paused"
+
+
+def test_an_alert_may_roll_back_once_and_then_a_person_has_to_look(judged: Judged) -> None:
+    cooled = PolicyState(last_run="toy-8", last_run_ended=NOW, started=[NOW] * 9)
+    decision = judged("prediction_drift", state=cooled, quality_decay=None, matured_rows=0)
+    assert decision.answer is Answer.ACCEPT, "right after a promotion is when it is needed"
+    assert decision.reason == "asked for by prediction_drift: roll back to the champion before"
+    again = judged("prediction_drift", state=PolicyState(restored_by="toy-9"))
+    assert (again.answer, again.rule) == (Answer.SUPPRESS, "restorable")
+    assert judged("prediction_drift", value=None).rule == "still_true"
+
+
+def test_a_person_rolls_back_whatever_the_figures_say(judged: Judged) -> None:
+    undo = Wish(kind=RunKind.ROLLBACK, version="3")
+    state = PolicyState(restored_by="toy-9", failures=9, last_failure=NOW, last_run_ended=NOW)
+    decision = judged(None, wish=undo, state=state, unavailable="down")
+    assert decision.reason == "asked for by a person: roll back to version 3"
+    assert judged(None, wish=undo, state=PolicyState(run_in_progress="x")).answer is Answer.HOLD
+
+
+def test_after_failures_in_a_row_one_run_may_try_when_the_circuit_is_half_open(
+    judged: Judged,
+) -> None:
+    day = timedelta(days=1)
+    assert judged(state=PolicyState(failures=2, last_failure=NOW)).answer is Answer.ACCEPT
+    opened = PolicyState(failures=3, last_failure=NOW - day + timedelta(milliseconds=1))
+    decision = judged(state=opened)
+    assert (decision.answer, decision.rule) == (Answer.HOLD, "circuit")
+    assert decision.hold_until == NOW + timedelta(milliseconds=1)
+    half_open = PolicyState(failures=3, last_failure=NOW - day)
+    assert judged(state=half_open).answer is Answer.ACCEPT
+
+
+def test_an_alert_that_needs_approval_waits_for_a_person_when_all_else_speaks_for_it(
+    judged: Judged,
+) -> None:
+    assert judged("group_bias", matured_rows=0).rule == "enough_labels", "approval comes last"
+    decision = judged("group_bias")
+    assert (decision.answer, decision.rule) == (Answer.HOLD, "approval")
+    agreed = Act(by="ana", reason="seen", at=NOW)
+    decision = judged("group_bias", approved=agreed)
+    assert decision.answer is Answer.ACCEPT
+    assert decision.reason.endswith("; approved by ana: seen")
+    assert judged("group_bias", approved=agreed, value=None).rule == "still_true"
+
+
+def test_what_is_held_too_long_is_suppressed_with_its_last_reason(judged: Judged) -> None:
+    week = timedelta(days=7)
+    early = judged(held_since=NOW - week + timedelta(milliseconds=1), matured_rows=0)
+    assert early.rule == "enough_labels"
+    decision = judged(held_since=NOW - week, matured_rows=0)
+    assert (decision.answer, decision.rule) == (Answer.SUPPRESS, "hold_timeout")
+    assert decision.reason == (
+        "held since 2026-01-03T12:00:00.000Z, longer than 1w; the last reason was "
+        "enough_labels: 1000 new labelled rows are needed, 0 are in"
+    )
+    assert judged(held_since=NOW - week).answer is Answer.ACCEPT, "what is ripe is not too late"
+
+
+def test_a_run_that_goes_on_already_is_admitted_or_refused_at_once(judged: Judged) -> None:
+    adopted = Wish(run="toy-x", process={"kfp": "1"})
+    decision = judged(source=Source.SCHEDULE, wish=adopted, matured_rows=0)
+    assert (decision.answer, decision.rule) == (Answer.SUPPRESS, "enough_labels")
+    assert decision.reason.endswith("; a run that goes on can not wait")
+    assert judged(source=Source.SCHEDULE, wish=adopted).answer is Answer.ACCEPT
+
+
+def test_a_decision_holds_what_it_was_taken_by(judged: Judged) -> None:
+    decision = judged(matured_rows=0)
+    assert decision.policy == POLICY_VERSION
+    assert decision.passed == ["resolved", "paused", *NAMES[2 : NAMES.index("enough_labels")]]
+    assert decision.evidence["matured_rows"] == 0
+    thresholds = decision.evidence["thresholds"]
+    assert (thresholds["min_new_labels"], thresholds["cooldown"]) == (1000, "2h")
+    assert thresholds["alert"]["threshold"] == 0.02
+
+
 NAMES = [rule.__name__ for rule in RULES]
 SAYS_NO: dict[str, dict[str, Any]] = {
     "resolved": {"resolved_at": NOW},
+    "paused": {"paused": PAUSE},
     "metrics_available": {"unavailable": "down"},
     "still_true": {"value": None},
     "model_hurt": {"quality_decay": 0.0},
@@ -175,6 +300,7 @@ SAYS_NO: dict[str, dict[str, Any]] = {
     "run_in_progress": {"run_in_progress": "toy-9"},
     "cooldown": {"last_run": "toy-8", "last_run_ended": NOW},
     "daily_budget": {"started": [NOW] * 3},
+    "circuit": {"failures": 3, "last_failure": NOW},
 }
 
 
@@ -200,7 +326,7 @@ def test_of_all_that_speaks_against_a_run_the_first_rule_is_named(
     rows=st.none() | st.floats(0, 1e6),
     running=st.sampled_from([None, "toy-9"]),
 )
-def test_no_run_is_ever_accepted_beside_another_or_without_rows(
+def test_no_run_is_ever_accepted_beside_another_and_no_retraining_without_rows(
     loop: Loop,
     alert: str | None,
     value: float | None,
@@ -213,9 +339,10 @@ def test_no_run_is_ever_accepted_beside_another_or_without_rows(
     decision = Policy(loop).judge(trigger_of(alert), evidence, state, NOW)
     if decision.answer is Answer.ACCEPT:
         assert running is None
-        assert rows is not None
-        assert rows >= loop.trigger.min_new_labels
-        assert alert in {None, "quality_decay", "feature_drift", "new_labels"}
+        assert alert == "prediction_drift" or (rows or 0) >= loop.trigger.min_new_labels
+        assert alert in {
+            *(None, "quality_decay", "feature_drift", "new_labels", "prediction_drift")
+        }
 
 
 def test_a_run_id_names_loop_moment_and_trigger(loop: Loop) -> None:

@@ -1,0 +1,197 @@
+"""What persons may do, when it is too late, and that each act is in the chain with a name."""
+
+import pytest
+
+from kontinual.spec import Outcome
+from kontinual.trigger import Control, Ledger, NotNow, NotThere, Policy, Worker
+from kontinual.trigger.metrics import TriggerMetrics
+from kontinual.trigger.worker import TIMEOUT
+
+
+@pytest.fixture
+def control(ledger: Ledger) -> Control:
+    return Control(ledger)
+
+
+@pytest.fixture
+def worker(ledger: Ledger, loop, evidence, launcher, clock) -> Worker:
+    return Worker(
+        ledger,
+        Policy(loop),
+        evidence=evidence,
+        launcher=launcher,
+        metrics=TriggerMetrics("toy"),
+        clock=clock,
+    )
+
+
+def kinds(ledger: Ledger) -> list[str]:
+    return [entry.kind for entry in ledger.entries()]
+
+
+def test_a_paused_loop_holds_what_is_asked_until_a_person_resumes_it(
+    ledger: Ledger, control: Control, worker: Worker
+) -> None:
+    control.pause("ana", "a holiday")
+    ledger.ask_by_hand("please")
+    worker.step()
+    held = ledger.trigger(1).decision
+    assert held is not None
+    assert (held.answer, held.rule) == ("hold", "paused")
+    assert held.reason == "the loop is paused by ana since 2026-01-01T00:00:00.000Z: a holiday"
+    control.resume("ben", "back")
+    worker.look_again()
+    worker.step()
+    assert len(ledger.runs()) == 1
+    assert kinds(ledger)[0::3] == ["loop.paused", "loop.resumed"]
+
+
+def test_the_kill_switch_holds_every_loop_of_the_database_and_those_to_come(tmp_path) -> None:
+    url = f"sqlite:///{tmp_path}/shared.db"
+    ledgers = [Ledger(url, name) for name in ("one", "two")]
+    Control(ledgers[0]).pause("ana", "stop", everywhere=True)
+    ledgers.append(Ledger(url, "three"))
+    for ledger in ledgers:
+        switched = ledger.state().paused_everywhere
+        assert switched is not None
+        assert switched.by == "ana"
+    Control(ledgers[2]).resume("ben", "all is well", everywhere=True)
+    assert ledgers[0].state().paused_everywhere is None
+    everywhere = Ledger(url, "*")
+    assert kinds(everywhere) == ["loop.paused", "loop.resumed"]
+    assert everywhere.audit().entries == 2
+    for ledger in (*ledgers, everywhere):
+        ledger.close()
+
+
+@pytest.mark.parametrize("everywhere", [False, True])
+def test_a_pause_can_ask_what_runs_to_end(
+    ledger: Ledger, control: Control, worker: Worker, launcher, *, everywhere: bool
+) -> None:
+    ledger.ask_by_hand("please")
+    worker.step()
+    control.pause("ana", "wrong data", everywhere=everywhere, stop_runs=True)
+    worker.step()
+    assert launcher.stopped == launcher.started
+    asked = ledger.runs()[0].stop
+    assert asked is not None
+    assert (asked.by, asked.reason) == ("ana", "wrong data")
+
+
+def test_what_is_paused_or_not_is_told_to_who_asks_again(control: Control) -> None:
+    with pytest.raises(NotNow, match="loop toy is not paused"):
+        control.resume("ana", "x")
+    control.pause("ana", "a holiday")
+    with pytest.raises(NotNow, match="loop toy is paused already, by ana: a holiday"):
+        control.pause("ben", "x")
+    with pytest.raises(NotNow, match="all loops are not paused"):
+        control.resume("ana", "x", everywhere=True)
+
+
+def test_a_person_decides_once_and_only_about_what_is_open(
+    ledger: Ledger, control: Control
+) -> None:
+    for reason in ("one", "two"):
+        ledger.ask_by_hand(reason)
+    assert control.reject(1, "ana", "not this week").decision.by == "ana"
+    assert control.withdraw(2, "ben", "no need").decision.rule == "withdrawn"
+    for act in (control.approve, control.reject, control.withdraw):
+        with pytest.raises(NotNow, match="trigger 1 is decided already"):
+            act(1, "ana", "x")
+        with pytest.raises(NotThere, match="has no trigger 3"):
+            act(3, "ana", "x")
+    assert ledger.trigger(1).decision.reason == "rejected by ana: not this week"
+    assert ledger.runs() == []
+
+
+def test_an_approval_counts_once(ledger: Ledger, control: Control) -> None:
+    ledger.ask_by_hand("one")
+    assert control.approve(1, "ana", "go").approved.by == "ana"
+    with pytest.raises(NotNow, match="trigger 1 was approved already, by ana"):
+        control.approve(1, "ben", "go")
+
+
+def test_a_stopped_run_is_recorded_as_stopped_by_whom(
+    ledger: Ledger, control: Control, worker: Worker, launcher, clock
+) -> None:
+    ledger.ask_by_hand("please")
+    worker.step()
+    run = launcher.started[0]
+    control.stop(run, "ana", "wrong data")
+    with pytest.raises(NotNow, match=f"run {run} was asked to end already, by ana"):
+        control.stop(run, "ben", "x")
+    worker.step()
+    launcher.end(run, at=clock(), outcome=Outcome.FAILED)
+    worker.step()
+    record = ledger.run(run).record
+    assert (record.outcome, record.reason) == (Outcome.STOPPED, "stopped by ana: wrong data")
+    with pytest.raises(NotNow, match=f"run {run} has ended already, stopped"):
+        control.stop(run, "ben", "x")
+    assert ledger.state().failures == 0, "it says nothing about whether runs work"
+
+
+def test_a_run_that_was_promoted_before_it_could_be_stopped_says_so(
+    ledger: Ledger, control: Control, worker: Worker, launcher, clock
+) -> None:
+    ledger.ask_by_hand("please")
+    worker.step()
+    launcher.end(launcher.started[0], at=clock(), outcome=Outcome.PROMOTED)
+    control.stop(launcher.started[0], "ana", "wrong data")
+    worker.step()
+    assert ledger.runs()[0].outcome is Outcome.PROMOTED
+
+
+def test_a_run_that_is_stopped_before_it_was_launched_is_not_launched(
+    ledger: Ledger, control: Control, worker: Worker, launcher, clock
+) -> None:
+    launcher.fails_with = OSError("a defect of the launcher")
+    ledger.ask_by_hand("please")
+    with pytest.raises(OSError, match="a defect"):
+        worker.step()
+    launcher.fails_with = None
+    run = ledger.runs()[0].id
+    control.stop(run, "ana", "no more")
+    launcher.end(run, at=clock(), outcome=Outcome.FAILED)
+    worker.step()
+    assert launcher.started == []
+    assert ledger.runs()[0].outcome is Outcome.STOPPED
+
+
+def test_a_run_that_takes_too_long_is_stopped_and_has_failed(
+    ledger: Ledger, worker: Worker, launcher, clock
+) -> None:
+    ledger.ask_by_hand("please")
+    worker.step()
+    clock.advance(hours=4 * 2 + 24)  # what the rollout of the declaration may take, and a day
+    worker.step()
+    (run,) = ledger.runs()
+    assert run.stop is not None
+    assert run.stop.by == TIMEOUT
+    launcher.end(run.id, at=clock(), outcome=Outcome.FAILED)
+    worker.step()
+    record = ledger.runs()[0].record
+    assert (record.outcome, record.reason) == (
+        Outcome.FAILED,
+        "stopped: it takes longer than 1d8h",
+    )
+
+
+def test_failures_in_a_row_open_the_circuit_and_a_person_closes_it(
+    ledger: Ledger, control: Control, worker: Worker, launcher, clock
+) -> None:
+    with pytest.raises(NotNow, match="the circuit of toy is closed: no run failed"):
+        control.close_circuit("ana", "x")
+    for _ in range(3):
+        clock.advance(hours=9)
+        ledger.ask_by_hand("please")
+        worker.step()
+        launcher.end(launcher.started[-1], at=clock(), outcome=Outcome.FAILED)
+        worker.step()
+    clock.advance(hours=9)
+    ledger.ask_by_hand("please")
+    worker.step()
+    assert ledger.trigger(4).decision.rule == "circuit"
+    control.close_circuit("ana", "the disk is larger now")
+    worker.look_again()
+    worker.step()
+    assert len(launcher.started) == 4
