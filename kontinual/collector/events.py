@@ -1,4 +1,4 @@
-"""Reading what arrives: CloudEvents with predictions, and feedback with labels.
+"""Reading what arrives: CloudEvents with predictions, one or many, and feedback with labels.
 
 The three content modes of CloudEvents 1.0 over HTTP: a batch
 (`application/cloudevents-batch+json`), one structured event
@@ -10,7 +10,7 @@ The CloudEvents SDK is not used: it knows no batch, and it invents an `id` and a
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Annotated, Any, Literal, cast
+from typing import Annotated, Any, Literal, TypeVar, cast
 from urllib.parse import unquote
 
 import pydantic_core
@@ -22,13 +22,20 @@ from pydantic import (
     ConfigDict,
     Field,
     Strict,
-    TypeAdapter,
     ValidationError,
 )
 from typing_extensions import TypedDict
 
 from kontinual.collector.store import Prediction
-from kontinual.spec import PREDICTION_EVENT, Feedback, LabelRecord, Loop, PredictionData
+from kontinual.spec import (
+    PREDICTION_EVENT,
+    PREDICTIONS_EVENT,
+    Feedback,
+    LabelRecord,
+    Loop,
+    PredictionBatch,
+    PredictionData,
+)
 
 __all__ = ["InvalidItems", "ItemProblem", "PredictionReader", "read_feedback"]
 
@@ -60,9 +67,12 @@ class InvalidItems(ValueError):
         super().__init__("; ".join(map(str, self.problems)))
 
 
-def _prediction_type(value: str) -> str:
-    if value != PREDICTION_EVENT:
-        raise ValueError(f"the type of events here is {PREDICTION_EVENT}, but got {value!r}")
+_TYPES = (PREDICTION_EVENT, PREDICTIONS_EVENT)
+
+
+def _known_type(value: str) -> str:
+    if value not in _TYPES:
+        raise ValueError(f"the type of events here is {' or '.join(_TYPES)}, but got {value!r}")
     return value
 
 
@@ -74,9 +84,9 @@ class CloudEvent(BaseModel):
     specversion: Literal["1.0"]
     id: str = Field(min_length=1)
     source: str = Field(min_length=1)
-    type: Annotated[str, AfterValidator(_prediction_type)]
+    type: Annotated[str, AfterValidator(_known_type)]
     time: AwareDatetime | None = None
-    data: PredictionData
+    data: Any
 
 
 def _iso_time(value: Any) -> Any:
@@ -95,13 +105,13 @@ def _utc(value: datetime) -> datetime:
     return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
 
 
+_Data = TypeVar("_Data", bound=BaseModel)
 _Number = Annotated[float, Strict(), Field(allow_inf_nan=False)]
 _VALUE_TYPES: dict[str, Any] = {
     "number": _Number | None,
     "integer": Annotated[_Number, AfterValidator(_whole)] | None,
     "category": Annotated[str, Strict(), Field(max_length=1_000)] | None,
 }
-_Score = TypeAdapter(list[Annotated[float, Strict(), Field(ge=0, le=1, allow_inf_nan=False)]])
 
 
 class PredictionReader:
@@ -121,10 +131,11 @@ class PredictionReader:
             **{f.name: _VALUE_TYPES[f.type] for f in data.features},
         }
         # A TypedDict and not a model: a feature may be called `json` or `copy`.
-        make, many = cast("Any", TypedDict), cast("Any", list)
+        make = cast("Any", TypedDict)
         row = make("row", fields)
         row.__pydantic_config__ = ConfigDict(extra="forbid")
-        self._rows: TypeAdapter[list[Any]] = TypeAdapter(many[row])
+        self._single: type[PredictionData[Any]] = cast("Any", PredictionData)[row]
+        self._many: type[PredictionBatch[Any]] = cast("Any", PredictionBatch)[row]
 
     def read(self, body: bytes, headers: Mapping[str, str]) -> list[Prediction]:
         """The predictions of a request's body, in order.
@@ -147,15 +158,28 @@ class PredictionReader:
 
     def _predictions(self, item: Any) -> list[Prediction]:
         event = CloudEvent.model_validate(item)
-        data, source = event.data, f"/models/{self._loop}/versions/{event.data.version}"
+        data: PredictionData[Any] | PredictionBatch[Any]
+        if event.type == PREDICTION_EVENT:
+            data = _data(self._single, event.data)
+            answered = [("data.scores", data.instances, data.scores)]
+        else:
+            data = _data(self._many, event.data)
+            answered = [
+                (
+                    f"data.exchanges[{i}].answer.predictions",
+                    e.request.instances,
+                    e.answer.predictions,
+                )
+                for i, e in enumerate(data.exchanges)
+            ]
+        source = f"/models/{self._loop}/versions/{data.version}"
         if event.source != source:
             message = f"the source of this loop and version is {source}, but got {event.source!r}"
             raise InvalidItems([ItemProblem(None, "source", message)])
-        if len(data.instances) != len(data.scores):
-            message = f"one score for each of {len(data.instances)} instances is needed"
-            raise InvalidItems([ItemProblem(None, "data.scores", message)])
-        scores = _nested(_Score, data.scores, "data.scores")
-        rows = _nested(self._rows, data.instances, "data.instances")
+        for field, rows, scores in answered:
+            if len(rows) != len(scores):
+                message = f"one score for each of {len(rows)} instances is needed"
+                raise InvalidItems([ItemProblem(None, field, message)])
         return [
             Prediction(
                 id=row.pop(self._id),
@@ -164,6 +188,7 @@ class PredictionReader:
                 score=score,
                 features=row,
             )
+            for _, rows, scores in answered
             for row, score in zip(rows, scores, strict=True)
         ]
 
@@ -206,13 +231,13 @@ def _json(body: bytes) -> Any:
         raise InvalidItems([ItemProblem(None, "", f"not JSON: {exc}")]) from exc
 
 
-def _nested(adapter: TypeAdapter[list[Any]], values: list[Any], path: str) -> list[Any]:
+def _data(model: type[_Data], value: Any) -> _Data:
     try:
-        return adapter.validate_python(values)
+        return model.model_validate(value)
     except ValidationError as exc:
         found = _problems(exc, item=None, item_in_path=False)
         raise InvalidItems(
-            [ItemProblem(None, f"{path}{_joint(p.field)}", p.message) for p in found]
+            [ItemProblem(None, f"data{_joint(p.field)}", p.message) for p in found]
         ) from exc
 
 

@@ -67,6 +67,19 @@ class FeatureReference(BaseModel):
         index = np.searchsorted(np.asarray(self.edges, dtype=np.float32), column, side="left")
         return np.where(np.isnan(column), len(self.bins) - 1, index)
 
+    def count(self, column: npt.NDArray[np.float32]) -> Counts:
+        """Rows of an encoded column in each bin, int [B].
+
+        The same as counting `bin_of`, several times faster: a search guesses wrongly at each
+        value, while to compare all values with an edge needs no guess.
+        """
+        nulls = np.count_nonzero(np.isnan(column))
+        if self.type == "category":  # a value is its own bin
+            codes = np.where(np.isnan(column), np.float32(len(self.bins) - 1), column)
+            return np.bincount(codes.astype(np.intp), minlength=len(self.bins))
+        above = [np.count_nonzero(column > np.float32(edge)) for edge in self.edges]
+        return -np.diff([len(column) - nulls, *above, 0, -nulls])
+
 
 class Reference(BaseModel):
     """All that a predictor exports as its constant reference."""

@@ -1,27 +1,27 @@
-"""The request log: one CloudEvent per answered request, sent to the collector behind its back.
+"""The request log: answered requests, sent to the collector behind their back.
 
-An answer only appends to a list. A thread of its own sends what has gathered,
-and tries again for as long as it takes. While the collector is away the oldest
-events beyond the bounds are given up, and counted.
+An answer only adds itself to a batch. A thread of its own sends what has gathered
+twice a second, and tries again for as long as it takes. While the collector is
+away the oldest batches beyond the bounds are given up, and their requests counted.
+
+Python runs one thread at a time, so an answer waits for whatever that thread does. Hence
+it does nothing for each request, only for each batch.
 """
 
 import logging
 import threading
 import time
-import uuid
 from collections import deque
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from typing import Any, Protocol
 
 import httpx
-import orjson
 from pydantic import BaseModel, ConfigDict, Field
 from tenacity import RetryError, Retrying, retry_if_exception_type, stop_when_event_set
 from tenacity.nap import sleep_using_event
 from tenacity.wait import wait_random_exponential
 
-from kontinual.spec import PREDICTION_EVENT, utc_text
+from kontinual.serving.batch import Batch, EventFormat
 
 __all__ = ["DROP_REASONS", "EventLog", "LogLimits", "NoEventLog", "RequestLog"]
 
@@ -36,11 +36,11 @@ class LogLimits(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    backlog_events: int = Field(default=50_000, ge=1)
-    backlog_bytes: int = Field(default=64 * 2**20, ge=1, description="size of the requests")
-    batch_events: int = Field(default=500, ge=1)
+    backlog_requests: int = Field(default=50_000, ge=1)
+    backlog_bytes: int = Field(default=64 * 2**20, ge=1, description="of requests and answers")
+    batch_requests: int = Field(default=8000, ge=1)
     batch_bytes: int = Field(default=4 * 2**20, ge=1)
-    flush_seconds: float = Field(default=0.2, gt=0)
+    flush_seconds: float = Field(default=0.5, gt=0)
     retry_seconds: float = Field(default=5.0, gt=0, description="longest pause between two tries")
     timeout_seconds: float = Field(default=5.0, gt=0, description="of one try")
     close_seconds: float = Field(default=3.0, ge=0, description="to send the rest at the end")
@@ -51,11 +51,14 @@ class RequestLog(Protocol):
 
     @property
     def dropped(self) -> Mapping[str, int]:
-        """Events given up, by reason."""
+        """Requests given up, by reason."""
         ...
 
-    def add(self, instances: bytes, scores: bytes) -> None:
-        """Take note of an answer, both lists as JSON; must neither wait nor fail."""
+    def add(self, request: bytes, answer: bytes) -> None:
+        """Take note of a V1 request `{"instances": ...}` and its answer `{"predictions": ...}`.
+
+        Both are JSON. Must neither wait nor fail.
+        """
         ...
 
     def close(self) -> None:
@@ -69,17 +72,11 @@ class NoEventLog:
     def __init__(self) -> None:
         self.dropped = dict.fromkeys(DROP_REASONS, 0)
 
-    def add(self, instances: bytes, scores: bytes) -> None:
+    def add(self, request: bytes, answer: bytes) -> None:
         pass
 
     def close(self) -> None:
         pass
-
-
-# Number, Unix time, instances, scores, size. A plain tuple of plain values: there are many, and
-# Python's garbage collector need not look into those.
-_Entry = tuple[int, float, bytes, bytes, int]
-_ATTRIBUTES = 300  # bytes of an event beside its data, roughly
 
 
 class _Unavailable(Exception):
@@ -87,7 +84,7 @@ class _Unavailable(Exception):
 
 
 class EventLog:
-    """Sends events to a collector. `add` and `close` may be called from any thread."""
+    """Sends requests to a collector. `add` and `close` may be called from any thread."""
 
     def __init__(
         self,
@@ -107,30 +104,28 @@ class EventLog:
             limits: bounds and times.
             client: another HTTP client (tests); closed with the log.
         """
-        self._limits = limits or LogLimits()
+        limits = limits or LogLimits()
+        self._limits = limits
         self._url = f"{collector.rstrip('/')}/api/v1/events"
-        self._client = client or httpx.Client(timeout=self._limits.timeout_seconds)
-        self._format = _EventFormat(model=model, version=version)
-        self._waiting: deque[_Entry] = deque()
-        self._waiting_bytes = 0
-        self._sending: list[_Entry] = []
-        self._number = 0
-        self._max_bytes = self._limits.backlog_bytes
-        self._max_events = self._limits.backlog_events - self._limits.batch_events
+        self._client = client or httpx.Client(timeout=limits.timeout_seconds)
+        self._format = EventFormat(model=model, version=version)
+        # What is given up is whole batches, so they are small beside the bounds.
+        self._batch_requests = min(limits.batch_requests, -(-limits.backlog_requests // 10))
+        self._batch_bytes = min(limits.batch_bytes, limits.backlog_bytes // 10)
+        self._open = Batch(1)
+        self._waiting: deque[Batch] = deque()
+        self._kept_requests = self._kept_bytes = 0  # of those that wait or are under way
         self.dropped: dict[str, int] = dict.fromkeys(DROP_REASONS, 0)
         self._lock = threading.Lock()
         self._closing, self._giving_up = threading.Event(), threading.Event()
         self._thread = threading.Thread(target=self._run, name="event-log", daemon=True)
         self._thread.start()
 
-    def add(self, instances: bytes, scores: bytes) -> None:
-        now, size = time.time(), len(instances) + len(scores) + _ATTRIBUTES
+    def add(self, request: bytes, answer: bytes) -> None:
         with self._lock:
-            self._number += 1
-            self._waiting.append((self._number, now, instances, scores, size))
-            self._waiting_bytes += size
-            if self._waiting_bytes > self._max_bytes or len(self._waiting) > self._max_events:
-                self._trim()
+            count, size = self._open.add(request, answer)
+            if count >= self._batch_requests or size >= self._batch_bytes:
+                self._seal()
 
     def close(self) -> None:
         """Send what is left within `close_seconds`; the rest is counted as dropped."""
@@ -140,22 +135,28 @@ class EventLog:
         self._thread.join(self._limits.timeout_seconds)
         self._client.close()
         with self._lock:
-            left = len(self._waiting) + len(self._sending)
+            left = self._kept_requests + len(self._open)
             self.dropped["shutdown"] += left
+            self._open, self._kept_requests = Batch(0), 0
             self._waiting.clear()
-            self._sending = []
         if left:
-            logger.error("%d logged events were not delivered to %s", left, self._url)
+            logger.error("%d logged requests were not delivered to %s", left, self._url)
 
-    def _trim(self) -> None:
-        """Give up the oldest that wait; those under way are not touched."""
+    def _seal(self) -> None:
+        """Let the open batch wait, and begin another; give up the oldest beyond the bounds."""
+        batch, self._open = self._open, Batch(self._open.number + len(self._open))
+        batch.moment = time.time()
+        self._waiting.append(batch)
+        self._kept_requests += len(batch)
+        self._kept_bytes += batch.size
         limits = self._limits
         while self._waiting and (
-            len(self._waiting) + len(self._sending) > limits.backlog_events
-            or self._waiting_bytes > limits.backlog_bytes
+            self._kept_requests > limits.backlog_requests or self._kept_bytes > limits.backlog_bytes
         ):
-            self._waiting_bytes -= self._waiting.popleft()[4]
-            self.dropped["backlog"] += 1
+            oldest = self._waiting.popleft()
+            self._kept_requests -= len(oldest)
+            self._kept_bytes -= oldest.size
+            self.dropped["backlog"] += len(oldest)
 
     def _run(self) -> None:
         try:
@@ -166,23 +167,48 @@ class EventLog:
             return  # what is left is counted by `close`
 
     def _drain(self) -> None:
-        """Send all that waits, a batch at a time, each until it is taken."""
-        while self._take():
-            self._retrying()(self._send)
-
-    def _take(self) -> bool:
-        """Move a batch from waiting to sending; False when nothing waits."""
-        limits = self._limits
+        """Send all batches, and the open one; what comes meanwhile gathers for the next time."""
         with self._lock:
-            size = 0
-            while self._waiting and len(self._sending) < limits.batch_events:
-                size += self._waiting[0][4]
-                if self._sending and size > limits.batch_bytes:
-                    break
-                entry = self._waiting.popleft()
-                self._waiting_bytes -= entry[4]
-                self._sending.append(entry)
-            return bool(self._sending)
+            if self._open:
+                self._seal()
+        while batch := self._take():
+            self._deliver(batch)
+            with self._lock:
+                self._kept_bytes -= batch.size
+
+    def _take(self) -> Batch | None:
+        """The oldest batch that waits; it still counts as kept."""
+        with self._lock:
+            return self._waiting.popleft() if self._waiting else None
+
+    def _deliver(self, batch: Batch) -> None:
+        """Send a batch until it is taken, or halve it until what is refused stands alone.
+
+        Raises:
+            RetryError: the log closes, and the collector does not take it.
+        """
+        refusal = self._retrying()(self._post, self._format(batch))
+        if refusal and len(batch) > 1:
+            for half in batch.halves():
+                self._deliver(half)
+            return
+        if refusal:
+            logger.error("%s refused a request: %s", self._url, refusal)
+        with self._lock:
+            self.dropped["rejected"] += len(batch) if refusal else 0
+            self._kept_requests -= len(batch)
+
+    def _post(self, body: bytes) -> str:
+        """Send an event; returns why it was refused, or nothing.
+
+        Raises:
+            _Unavailable: the collector can not take it now.
+            httpx.HTTPError: it can not be reached.
+        """
+        answer = self._client.post(self._url, content=body, headers={"content-type": CONTENT_TYPE})
+        if answer.status_code >= 500 or answer.status_code in {408, 425, 429}:
+            raise _Unavailable(f"{self._url} answered {answer.status_code}")
+        return "" if answer.is_success else f"{answer.status_code} {answer.text:.300s}"
 
     def _retrying(self) -> Retrying:
         return Retrying(
@@ -201,67 +227,8 @@ class EventLog:
     def _complain(self, state: Any) -> None:
         if state.attempt_number in {1, 10, 100} or state.attempt_number % 1000 == 0:
             logger.warning(
-                "collector not reached (try %d, %d events wait): %s",
+                "collector not reached (try %d, %d requests wait): %s",
                 state.attempt_number,
-                len(self._waiting) + len(self._sending),
+                self._kept_requests + len(self._open),
                 state.outcome.exception(),
             )
-
-    def _send(self) -> None:
-        while self._sending:
-            self._deliver(self._sending)
-
-    def _deliver(self, entries: list[_Entry]) -> None:
-        """Send these, or halve them until the one that is refused stands alone.
-
-        Raises:
-            _Unavailable: the collector can not take them now.
-        """
-        body = b"[" + b",".join(map(self._format, entries)) + b"]"
-        answer = self._client.post(self._url, content=body, headers={"content-type": CONTENT_TYPE})
-        if answer.status_code >= 500 or answer.status_code in {408, 425, 429}:
-            raise _Unavailable(f"{self._url} answered {answer.status_code}")
-        if not answer.is_success and len(entries) > 1:
-            self._deliver(entries[: len(entries) // 2])
-            return
-        if not answer.is_success:
-            text = f"{answer.status_code} {answer.text:.300s}"
-            logger.error("%s refused an event: %s", self._url, text)
-        with self._lock:
-            self.dropped["rejected"] += 0 if answer.is_success else len(entries)
-            del self._sending[: len(entries)]
-
-
-class _EventFormat:
-    """Writes an entry as a CloudEvent in JSON.
-
-    The rows are those of the request, byte for byte; parsing and writing them
-    again would cost more than the rest of the log.
-    """
-
-    def __init__(self, *, model: str, version: str) -> None:
-        fixed = {
-            "specversion": "1.0",
-            "type": PREDICTION_EVENT,
-            "source": f"/models/{model}/versions/{version}",
-            "datacontenttype": "application/json",
-        }
-        start = orjson.dumps(fixed)[:-1] + b',"id":"' + uuid.uuid4().hex.encode() + b"-"
-        self._template = (
-            start.replace(b"%", b"%%")
-            + b'%d","time":"%b","data":{"version":'
-            + orjson.dumps(version).replace(b"%", b"%%")
-            + b',"instances":%b,"scores":%b}}'
-        )
-        self._second, self._second_text = -1, b""
-
-    def __call__(self, entry: _Entry) -> bytes:
-        number, moment, instances, scores, _ = entry
-        return self._template % (number, self._time(moment), instances, scores)
-
-    def _time(self, moment: float) -> bytes:
-        second = int(moment)
-        if second != self._second:
-            text = utc_text(datetime.fromtimestamp(second, UTC)).removesuffix("000Z")
-            self._second, self._second_text = second, text.encode()
-        return b"%b%03dZ" % (self._second_text, int((moment - second) * 1000))

@@ -22,7 +22,7 @@ OWN = ("model", "version")
 
 
 class DropCounts(Protocol):
-    """Whatever knows how many events were given up, by reason."""
+    """Whatever knows how many logged requests were given up, by reason."""
 
     @property
     def dropped(self) -> Mapping[str, int]: ...
@@ -43,7 +43,7 @@ class TallyCollector(Collector):
         yield from self._rows()
         yield from self._requests()
         yield self._counter(
-            "log_dropped", "Logged events given up.", ["reason"], _keyed(self._log.dropped)
+            "log_dropped", "Logged requests given up.", ["reason"], _keyed(self._log.dropped)
         )
         yield from self._constant
 

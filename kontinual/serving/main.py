@@ -70,11 +70,11 @@ def application(predictor_class: type[Predictor] = Predictor) -> typer.Typer:
         max_body_bytes: Annotated[
             int, typer.Option(min=1024, help="Bytes of one request.")
         ] = MAX_BODY_BYTES,
-        backlog_events: Annotated[
-            int, typer.Option(min=1, help="Events kept while the collector is away.")
-        ] = LogLimits().backlog_events,
+        backlog_requests: Annotated[
+            int, typer.Option(min=1, help="Requests kept while the collector is away.")
+        ] = LogLimits().backlog_requests,
         backlog_bytes: Annotated[
-            int, typer.Option(min=1, help="Bytes of requests kept while the collector is away.")
+            int, typer.Option(min=1, help="Bytes of them kept while the collector is away.")
         ] = LogLimits().backlog_bytes,
     ) -> None:
         """Serve one version of a model, by KServe's V1 and V2 protocols.
@@ -86,7 +86,7 @@ def application(predictor_class: type[Predictor] = Predictor) -> typer.Typer:
         logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(message)s")
         for chatty in ("httpx", "httpcore"):
             logging.getLogger(chatty).setLevel(logging.WARNING)
-        limits = LogLimits(backlog_events=backlog_events, backlog_bytes=backlog_bytes)
+        limits = LogLimits(backlog_requests=backlog_requests, backlog_bytes=backlog_bytes)
         try:
             predictor = build(
                 package,

@@ -104,7 +104,7 @@ class Predictor(kserve.Model):  # type: ignore[misc]
     def answer_v1(self, instances: object) -> list[float]:
         """The same, and logged."""
         scores = self.answer(instances)
-        self.log.add(orjson.dumps(instances), orjson.dumps(scores))
+        self.log.add(orjson.dumps({"instances": instances}), orjson.dumps({"predictions": scores}))
         return scores
 
     def answer_v2(self, request: kserve.InferRequest) -> kserve.InferResponse:

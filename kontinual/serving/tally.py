@@ -1,13 +1,12 @@
-"""What a predictor counts, cheaply: rows wait in a buffer and are binned many at a time.
+"""What a predictor counts, cheaply: what happened waits in buffers and is counted many at a time.
 
 Binning one row costs as much as binning a hundred, so a request only
-leaves its rows; they are folded into the counters when the buffer is full or somebody
-looks. All of it runs in the event loop's thread; nothing here locks.
+leaves its rows and its time; they are folded into the counters when a buffer is full or
+somebody looks. All of it runs in the event loop's thread; nothing here locks.
 
 Notation: n rows, F features, B bins of one feature.
 """
 
-from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Protocol
@@ -26,14 +25,14 @@ LATENCY_BUCKETS = (
     0.0005, 0.001, 0.002, 0.003, 0.005, 0.0075, 0.01, 0.015, 0.025, 0.05,
     0.1, 0.25, 0.5, 1.0, 2.5, 5.0,
 )  # fmt: skip
-BUFFER_ROWS = 1024
+BUFFER = 4096  # rows, and requests, that wait at most
 
 
 class Counting(Protocol):
     """Whatever is told of answers and requests."""
 
     def rows(self, matrix: Matrix, scores: Sequence[float]) -> None:
-        """Rows were answered: matrix [n, F], scores [n]."""
+        """Rows were answered: matrix float32 [n, F], scores [n]."""
         ...
 
     def anomalies(self, notes: Sequence[Note]) -> None:
@@ -73,7 +72,7 @@ class Tally:
         anomaly: values by feature and kind.
         anomalous_requests: requests with one anomaly or more.
         requests: requests by class of their HTTP status.
-        latency: requests per latency bucket, the last one beyond all bounds.
+        latency: requests per latency bucket, the last one beyond all bounds; int64.
         latency_sum: seconds.
     """
 
@@ -88,15 +87,16 @@ class Tally:
         self.anomaly: Counter[Note] = Counter(dict.fromkeys(kinds, 0))
         self.anomalous_requests = 0
         self.requests = dict.fromkeys(CODES, 0)
-        self.latency = [0] * (len(LATENCY_BUCKETS) + 1)
+        self.latency = np.zeros(len(LATENCY_BUCKETS) + 1, np.int64)
         self.latency_sum = 0.0
-        self._matrices: list[Matrix] = []
-        self._scores: list[float] = []
+        # The bytes of the rows' matrices: a copy is cheaper than many small arrays kept alive.
+        self._matrix, self._scores = bytearray(), list[float]()
+        self._statuses, self._seconds = list[int](), list[float]()
 
     def rows(self, matrix: Matrix, scores: Sequence[float]) -> None:
-        self._matrices.append(matrix)
+        self._matrix.extend(matrix)
         self._scores += scores
-        if len(self._scores) >= BUFFER_ROWS:
+        if len(self._scores) >= BUFFER:
             self.fold()
 
     def anomalies(self, notes: Sequence[Note]) -> None:
@@ -105,22 +105,31 @@ class Tally:
             self.anomalous_requests += 1
 
     def request(self, status: int, seconds: float) -> None:
-        self.requests[code_class(status)] += 1
-        self.latency[bisect_left(LATENCY_BUCKETS, seconds)] += 1
-        self.latency_sum += seconds
+        self._statuses.append(status)
+        self._seconds.append(seconds)
+        if len(self._seconds) >= BUFFER:
+            self.fold()
 
     def fold(self) -> None:
-        """Count the rows that wait."""
+        """Count what waits."""
         if self._scores:
-            matrix, scores = np.concatenate(self._matrices), np.array(self._scores, np.float32)
-            self._matrices, self._scores = [], []
-            self._count(matrix, scores)
+            matrix = np.frombuffer(self._matrix, np.float32).reshape(len(self._scores), -1)
+            self._count(matrix, np.array(self._scores, np.float32))
+            self._matrix, self._scores = bytearray(), []
+        if self._seconds:
+            for status, count in Counter(self._statuses).items():
+                self.requests[code_class(status)] += count
+            buckets = np.searchsorted(LATENCY_BUCKETS, self._seconds)
+            self.latency += np.bincount(buckets, minlength=len(self.latency))
+            self.latency_sum += sum(self._seconds)
+            self._statuses, self._seconds = [], []
 
     def _count(self, matrix: Matrix, scores: npt.NDArray[np.float32]) -> None:
-        for i, (feature, counts) in enumerate(
-            zip(self.reference.features, self.features, strict=True)
+        columns = np.ascontiguousarray(matrix.T)
+        for feature, counts, column in zip(
+            self.reference.features, self.features, columns, strict=True
         ):
-            counts += np.bincount(feature.bin_of(matrix[:, i]), minlength=len(counts))
+            counts += feature.count(column)
         self.predictions += len(scores)
         self.scores += np.bincount(score_bins(scores), minlength=SCORE_BINS)
         self.low_confidence += int(np.sum(np.maximum(scores, 1 - scores) < LOW_CONFIDENCE))

@@ -23,8 +23,10 @@ from kontinual.spec.decide import (
 )
 from kontinual.spec.events import (
     PREDICTION_EVENT,
+    PREDICTIONS_EVENT,
     Feedback,
     LabelRecord,
+    PredictionBatch,
     PredictionData,
     utc_text,
 )
@@ -50,6 +52,7 @@ from kontinual.spec.training import (
 __all__ = [
     "API_VERSION",
     "LOW_CONFIDENCE",
+    "PREDICTIONS_EVENT",
     "PREDICTION_EVENT",
     "SCORE_BINS",
     "Action",
@@ -77,6 +80,7 @@ __all__ = [
     "NumberFeature",
     "Outcome",
     "Parameter",
+    "PredictionBatch",
     "PredictionData",
     "Problem",
     "Rollout",

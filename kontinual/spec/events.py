@@ -1,30 +1,80 @@
 """What travels between predictor, collector and client: prediction events and labels."""
 
 from datetime import datetime
-from typing import Any
+from typing import Annotated, Generic, TypeVar
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, Strict
 
-__all__ = ["PREDICTION_EVENT", "Feedback", "LabelRecord", "PredictionData"]
+__all__ = [
+    "PREDICTIONS_EVENT",
+    "PREDICTION_EVENT",
+    "Feedback",
+    "LabelRecord",
+    "PredictionBatch",
+    "PredictionData",
+]
+
+PREDICTIONS_EVENT = "dev.kontinual.predictions.v1"
+"""CloudEvents `type` of logged requests, as a predictor sends them: many in one event, for a
+line of JSON around each would cost more than the rest of the log. `source` is
+`/models/<loop>/versions/<version>`, `time` when they were gathered. Sent in the CloudEvents 1.0
+batch format (`application/cloudevents-batch+json`) to `POST /api/v1/events`."""
 
 PREDICTION_EVENT = "dev.kontinual.prediction.v1"
-"""CloudEvents `type` of a logged request. `source` is `/models/<loop>/versions/<version>`,
-`id` the request's id, `time` when it was answered. Sent in the CloudEvents 1.0 batch
-format (`application/cloudevents-batch+json`) to `POST /api/v1/events`."""
+"""CloudEvents `type` of one logged request, which is taken the same way. `id` is the
+request's id, `time` when it was answered."""
 
 
-class PredictionData(BaseModel):
+Row = TypeVar("Row")
+"""What a request says of one row: id, time and features by name."""
+
+_Score = Annotated[float, Strict(), Field(ge=0, le=1, allow_inf_nan=False)]
+
+
+class PredictionData(BaseModel, Generic[Row]):
     """`data` of a prediction event: one request, n rows.
 
-    `instances[i]` holds what the request said of row i (id, time, features, by
-    name) and `scores[i]`, in [0, 1], what was answered. All of one version.
+    `instances[i]` holds what the request said of row i and `scores[i]`, in
+    [0, 1], what was answered. All of one version.
     """
 
     model_config = ConfigDict(extra="forbid")
 
     version: str
-    instances: list[dict[str, Any]]
-    scores: list[float]
+    instances: list[Row]
+    scores: list[_Score]
+
+
+class _Request(BaseModel, Generic[Row]):
+    model_config = ConfigDict(extra="forbid")
+
+    instances: list[Row]
+
+
+class _Answer(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    predictions: list[_Score]
+
+
+class _Exchange(BaseModel, Generic[Row]):
+    model_config = ConfigDict(extra="forbid")
+
+    request: _Request[Row]
+    answer: _Answer
+
+
+class PredictionBatch(BaseModel, Generic[Row]):
+    """`data` of a predictions event: requests with their answers, all of one version.
+
+    Both stand as KServe's V1 protocol has them: `request.instances[i]` was
+    answered by `answer.predictions[i]`.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    version: str
+    exchanges: list[_Exchange[Row]]
 
 
 class LabelRecord(BaseModel):

@@ -19,7 +19,7 @@ Predictor (label `version` is its own):
 | kontinual_low_confidence_total | counter | | rows with max(p, 1-p) < 0.6 |
 | kontinual_input_anomalies_total | counter | feature, kind | values missing, extra, ill_typed, out_of_range, unseen, null |
 | kontinual_anomalous_requests_total | counter | | requests with one anomaly or more |
-| kontinual_log_dropped_total | counter | reason | logged events given up |
+| kontinual_log_dropped_total | counter | reason | logged requests given up |
 | kontinual_reference_feature_share | gauge | feature, bin | share of rows in training, > 0 |
 | kontinual_reference_score_share | gauge | bin | share of holdout rows, > 0 |
 | kontinual_reference_low_confidence_share | gauge | | share of holdout rows |

@@ -114,7 +114,7 @@ def test_odd_but_served_rows_are_all_taken_by_the_collector(
 def test_answers_go_on_without_a_collector_and_a_stop_is_not_held_up(
     start: Start, flights_package: Path, flight: Flight
 ) -> None:
-    options = ("--collector", "http://127.0.0.1:9", "--backlog-events", "5")
+    options = ("--collector", "http://127.0.0.1:9", "--backlog-requests", "5")
     predictor = serve(start, flights_package, *options)
     with httpx.Client(base_url=predictor.url) as client:
         for _ in range(20):

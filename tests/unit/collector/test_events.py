@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from kontinual.collector import InvalidItems, PredictionReader
-from kontinual.spec import Loop
+from kontinual.spec import PREDICTIONS_EVENT, Loop
 
 BATCH = {"content-type": "application/cloudevents-batch+json; charset=utf-8"}
 Maker = Callable[..., dict[str, Any]]
@@ -56,6 +56,53 @@ def test_binary_mode_decodes_percent_signs(reader: PredictionReader, event: Make
         "ce-type": item["type"],
     }
     assert len(reader.read(json.dumps(item["data"]).encode(), headers)) == 1
+
+
+def many(event: Maker, *exchanges: tuple[list[Any], list[Any]], **changes: Any) -> dict[str, Any]:
+    """One event of several requests, each with its instances and its predictions."""
+    listed = [
+        {"request": {"instances": instances}, "answer": {"predictions": predictions}}
+        for instances, predictions in exchanges
+    ]
+    data = {"version": "1", "exchanges": listed}
+    return {**event(0), "type": PREDICTIONS_EVENT, "data": data, **changes}
+
+
+def test_many_requests_in_one_event_say_the_same_as_an_event_for_each(
+    reader: PredictionReader, event: Maker, instance: Maker
+) -> None:
+    first = ([instance(1), instance(2)], [0.1, 0.2])
+    second = ([instance(3)], [1])
+    together = reader.read(json.dumps([many(event, first, second)]).encode(), BATCH)
+    apart = [
+        event(0, data={"version": "1", "instances": instances, "scores": scores})
+        for instances, scores in (first, second)
+    ]
+    assert together == reader.read(json.dumps(apart).encode(), BATCH)
+    assert [(p.id, p.score) for p in together] == [("p1", 0.1), ("p2", 0.2), ("p3", 1.0)]
+
+
+@pytest.mark.parametrize(
+    ("instances", "predictions", "field"),
+    [
+        ([{"weight": 1}], [0.5], "request.instances[0].parcel"),
+        ({}, [0.5], "request.instances"),
+        ([], [0.5], "answer.predictions"),
+        ([], [7], "answer.predictions[0]"),
+    ],
+)
+def test_a_malformed_request_among_many_is_named(
+    reader: PredictionReader,
+    event: Maker,
+    instance: Maker,
+    instances: Any,
+    predictions: Any,
+    field: str,
+) -> None:
+    sound = ([instance(1)], [0.5])
+    error = refused(reader, event(1), many(event, sound, (instances, predictions)))
+    problem = error.problems[0]
+    assert (problem.item, problem.field) == (1, f"data.exchanges[1].{field}")
 
 
 def test_values_that_were_served_are_kept_however_odd(

@@ -44,6 +44,20 @@ def test_every_code_has_the_bin_of_its_name(codes: Column) -> None:
     assert found == [names.get(float(c), "null") for c in codes]
 
 
+@given(_columns, _columns)
+def test_counting_numbers_is_counting_their_bins(training: Column, served: Column) -> None:
+    reference = FeatureReference.of(_NUMBER, training)
+    expected = np.bincount(reference.bin_of(served), minlength=len(reference.bins))
+    assert reference.count(served).tolist() == expected.tolist()
+
+
+@given(_codes)
+def test_counting_codes_is_counting_their_bins(codes: Column) -> None:
+    reference = FeatureReference.of(_CATEGORY, np.zeros(1, np.float32))
+    expected = np.bincount(reference.bin_of(codes), minlength=len(reference.bins))
+    assert reference.count(codes).tolist() == expected.tolist()
+
+
 @given(_columns)
 def test_shares_are_positive_and_sum_to_one(training: Column) -> None:
     reference = FeatureReference.of(_NUMBER, training)

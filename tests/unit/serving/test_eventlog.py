@@ -1,20 +1,25 @@
 import json
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable
+from datetime import datetime
 from typing import Any
 
 import httpx
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from kontinual.serving import EventLog, LogLimits
-from kontinual.spec import PREDICTION_EVENT, PredictionData
+from kontinual.spec import PREDICTIONS_EVENT, PredictionBatch
 
-QUICK = {"flush_seconds": 0.01, "retry_seconds": 0.02, "close_seconds": 1.0}
+ANSWER = b'{"predictions":[0.25]}'
+QUICK = {"flush_seconds": 0.01, "retry_seconds": 0.02, "close_seconds": 20.0}
 
 
 class FakeCollector:
-    """Takes batches as the collector does; can be away, or refuse some events."""
+    """Takes events as the collector does; can be away, or refuse those that hold some text."""
 
     def __init__(self) -> None:
         self.events: list[dict[str, Any]] = []
@@ -35,11 +40,12 @@ class FakeCollector:
             assert request.headers["content-type"] == "application/cloudevents-batch+json"
             assert request.url.path == "/api/v1/events"
             self.events += batch
-            self.batches.append(len(batch))
+            self.batches.append(sum(len(event["data"]["exchanges"]) for event in batch))
             return httpx.Response(202, json={})
 
     def ids(self) -> list[str]:
-        return [e["data"]["instances"][0]["id"] for e in self.events]
+        exchanges = [exchange for event in self.events for exchange in event["data"]["exchanges"]]
+        return [exchange["request"]["instances"][0]["id"] for exchange in exchanges]
 
 
 def start(collector: FakeCollector, **limits: Any) -> EventLog:
@@ -52,32 +58,47 @@ def start(collector: FakeCollector, **limits: Any) -> EventLog:
     )
 
 
+def asked(name: str, **more: Any) -> bytes:
+    """A request as a client may write it."""
+    return json.dumps({"instances": [{"id": name, **more}]}, indent=1).encode()
+
+
 def note(log: EventLog, *names: str) -> None:
     for name in names:
-        log.add(json.dumps([{"id": name}]).encode(), b"[0.25]")
+        log.add(asked(name), ANSWER)
 
 
 def until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 30
     while not condition():
         assert time.monotonic() < deadline, "it never became true"
         time.sleep(0.005)
 
 
-def test_an_answer_becomes_a_cloud_event() -> None:
+def test_answers_that_gathered_become_one_cloud_event() -> None:
     collector = FakeCollector()
-    log = start(collector)
+    log = start(collector, flush_seconds=60)
     note(log, "a", "b")
     log.close()
-    first, second = collector.events
-    assert first["specversion"] == "1.0"
-    assert first["type"] == PREDICTION_EVENT
-    assert first["source"] == "/models/delays/versions/3"
-    assert first["id"] != second["id"]
-    assert first["time"].endswith("Z")
-    assert abs(time.time() - _unix(first["time"])) < 60
-    data = PredictionData.model_validate(first["data"])
-    assert data == PredictionData(version="3", instances=[{"id": "a"}], scores=[0.25])
+    (event,) = collector.events
+    assert event["specversion"] == "1.0"
+    assert event["type"] == PREDICTIONS_EVENT
+    assert event["source"] == "/models/delays/versions/3"
+    assert event["time"].endswith("Z")
+    assert abs(time.time() - datetime.fromisoformat(event["time"]).timestamp()) < 60
+    data = PredictionBatch[dict[str, Any]].model_validate(event["data"])
+    assert data.version == "3"
+    assert [e.request.instances for e in data.exchanges] == [[{"id": "a"}], [{"id": "b"}]]
+    assert [e.answer.predictions for e in data.exchanges] == [[0.25], [0.25]]
+
+
+def test_no_two_events_have_the_same_id() -> None:
+    collector = FakeCollector()
+    log = start(collector, batch_requests=3)
+    note(log, *(str(i) for i in range(20)))
+    log.close()
+    ids = [event["id"] for event in collector.events]
+    assert len(set(ids)) == len(ids) >= 7
 
 
 def test_the_cloudevents_sdk_reads_what_is_sent() -> None:
@@ -88,29 +109,28 @@ def test_the_cloudevents_sdk_reads_what_is_sent() -> None:
     note(log, "a")
     log.close()
     event = from_json(json.dumps(collector.events[0]))
-    assert event["type"] == PREDICTION_EVENT
-    assert event.data["scores"] == [0.25]
+    assert event["type"] == PREDICTIONS_EVENT
+    assert event.data["exchanges"][0]["answer"] == {"predictions": [0.25]}
 
 
 def test_many_answers_travel_in_few_batches_in_order() -> None:
     collector = FakeCollector()
-    log = start(collector, flush_seconds=0.2)
+    log = start(collector, flush_seconds=60, batch_requests=500)
     note(log, *(str(i) for i in range(1200)))
     log.close()
     assert collector.ids() == [str(i) for i in range(1200)]
-    assert max(collector.batches) <= 500
-    assert len(collector.batches) <= 5
+    assert collector.batches == [500, 500, 200]
 
 
 def test_a_batch_is_bounded_in_bytes_too() -> None:
     collector = FakeCollector()
-    log = start(collector, batch_bytes=2000)
-    log.add(b'[{"id":"large","text":"%s"}]' % (b"x" * 5000), b"[1.0]")
-    note(log, *(str(i) for i in range(20)))
+    log = start(collector, flush_seconds=60, batch_bytes=2000)
+    log.add(asked("large", text="x" * 5000), ANSWER)
+    note(log, *(str(i) for i in range(100)))
     log.close()
-    assert collector.ids()[0] == "large"
-    assert len(collector.ids()) == 21
-    assert max(collector.batches) <= 6
+    assert collector.ids() == ["large", *(str(i) for i in range(100))]
+    assert collector.batches[0] == 1
+    assert 10 < max(collector.batches) < 40
 
 
 def test_nothing_is_lost_while_the_collector_is_away_for_a_while() -> None:
@@ -121,7 +141,7 @@ def test_nothing_is_lost_while_the_collector_is_away_for_a_while() -> None:
     until(lambda: collector.tries >= 3)
     assert collector.events == []
     collector.away = False
-    until(lambda: len(collector.events) == 50)
+    until(lambda: len(collector.ids()) == 50)
     log.close()
     assert sorted(map(int, collector.ids())) == list(range(50))
     assert set(log.dropped.values()) == {0}
@@ -130,26 +150,80 @@ def test_nothing_is_lost_while_the_collector_is_away_for_a_while() -> None:
 def test_the_oldest_are_given_up_beyond_the_backlog_and_counted() -> None:
     collector = FakeCollector()
     collector.away = True
-    log = start(collector, backlog_events=10, batch_events=4)
+    log = start(collector, backlog_requests=10, batch_requests=4)
     note(log, *(str(i) for i in range(100)))
     collector.away = False
-    until(lambda: len(collector.events) == 10)
+    until(lambda: len(collector.ids()) == 10)
     log.close()
     assert {str(i) for i in range(94, 100)} <= set(collector.ids())
     assert log.dropped == {"backlog": 90, "rejected": 0, "shutdown": 0}
 
 
+def test_a_batch_that_is_given_up_is_a_small_part_of_the_backlog() -> None:
+    collector = FakeCollector()
+    collector.away = True
+    log = start(collector, flush_seconds=60, backlog_requests=1000)
+    note(log, *(str(i) for i in range(5000)))
+    kept = 5000 - log.dropped["backlog"]
+    collector.away = False
+    log.close()
+    assert collector.ids() == [str(i) for i in range(5000 - kept, 5000)]
+    assert 900 <= kept <= 1000 + 100  # the open batch comes on top
+
+
 def test_the_backlog_is_bounded_in_bytes() -> None:
     collector = FakeCollector()
     collector.away = True
-    log = start(collector, backlog_bytes=5000, batch_events=1)
-    note(log, *(str(i) for i in range(100)))
-    assert 80 <= log.dropped["backlog"] < 100
+    log = start(collector, backlog_bytes=100_000, close_seconds=0.1)
+    for i in range(100):
+        log.add(asked(str(i), text="x" * 5000), ANSWER)
+    assert 78 <= log.dropped["backlog"] <= 84
     log.close()
     assert sum(log.dropped.values()) == 100
 
 
-def test_one_refused_event_does_not_take_its_batch_with_it() -> None:
+@given(
+    sizes=st.lists(st.integers(0, 300), max_size=60),
+    limits=st.fixed_dictionaries(
+        {
+            "backlog_requests": st.integers(1, 40),
+            "backlog_bytes": st.integers(1, 5000),
+            "batch_requests": st.integers(1, 10),
+            "batch_bytes": st.integers(1, 2000),
+        }
+    ),
+    refused=st.sets(st.integers(0, 59), max_size=3),
+)
+@settings(max_examples=40, deadline=None)
+def test_each_request_is_delivered_once_or_counted_as_dropped(
+    sizes: list[int], limits: dict[str, int], refused: set[int]
+) -> None:
+    collector = FakeCollector()
+
+    def take(request: httpx.Request) -> httpx.Response:
+        if any(b'"bad-%d"' % n in request.content for n in refused):
+            return httpx.Response(422)
+        return collector(request)
+
+    log = EventLog(
+        "http://collector",
+        model="delays",
+        version="3",
+        limits=LogLimits(**{**QUICK, **limits}),
+        client=httpx.Client(transport=httpx.MockTransport(take)),
+    )
+    for n, size in enumerate(sizes):
+        log.add(asked(f"bad-{n}" if n in refused else f"good-{n}", text="x" * size), ANSWER)
+    log.close()
+    seen = Counter(collector.ids())
+    assert set(seen.values()) <= {1}
+    assert collector.ids() == sorted(collector.ids(), key=lambda name: int(name.split("-")[1]))
+    assert len(seen) + sum(log.dropped.values()) == len(sizes)
+    assert log.dropped["shutdown"] == 0
+    assert log.dropped["rejected"] <= len([n for n in refused if n < len(sizes)])
+
+
+def test_one_refused_request_does_not_take_its_batch_with_it() -> None:
     collector = FakeCollector()
     collector.refused = "poison"
     log = start(collector, flush_seconds=0.1)
@@ -206,9 +280,3 @@ def test_what_can_not_be_sent_at_the_end_is_counted_and_does_not_hold_up() -> No
     log.close()
     assert time.monotonic() - begun < 2
     assert log.dropped["shutdown"] == 3
-
-
-def _unix(text: str) -> float:
-    from datetime import datetime
-
-    return datetime.fromisoformat(text).timestamp()

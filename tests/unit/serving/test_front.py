@@ -36,7 +36,7 @@ class Served:
     def __init__(self, folder: Path, predictor_class: type[Predictor] = Predictor) -> None:
         self.events: list[dict[str, Any]] = []
         self.package = ModelPackage.read(folder)
-        self.tally = Tally(self.package.reference)
+        self._tally = Tally(self.package.reference)
         self.log = EventLog(
             "http://collector",
             model="delays",
@@ -48,7 +48,7 @@ class Served:
             self.package,
             OnnxModel.of(folder),
             version="3",
-            tally=self.tally,
+            tally=self._tally,
             log=self.log,
             max_rows=20,
         )
@@ -62,9 +62,24 @@ class Served:
     def post(self, path: str, **body: Any) -> httpx.Response:
         return self.client.post(path, **body)
 
+    @property
+    def tally(self) -> Tally:
+        """The counters as they stand."""
+        self._tally.fold()
+        return self._tally
+
     def logged(self) -> list[dict[str, Any]]:
+        """Version, instances and scores of each request that reached the collector."""
         self.log.close()
-        return [event["data"] for event in self.events]
+        return [
+            {
+                "version": event["data"]["version"],
+                "instances": exchange["request"]["instances"],
+                "scores": exchange["answer"]["predictions"],
+            }
+            for event in self.events
+            for exchange in event["data"]["exchanges"]
+        ]
 
 
 @pytest.fixture

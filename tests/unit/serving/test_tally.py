@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from kontinual.model import ModelPackage
 from kontinual.serving import Tally
 from kontinual.serving.fields import Note
-from kontinual.serving.tally import BUFFER_ROWS, LATENCY_BUCKETS, code_class
+from kontinual.serving.tally import BUFFER, LATENCY_BUCKETS, code_class
 
 nullable = st.none() | st.floats(-50, 150, width=32)
 rows = st.tuples(
@@ -66,12 +66,30 @@ def test_counting_many_at_a_time_equals_counting_one_by_one(
 def test_a_full_buffer_is_counted_without_anybody_looking(package: ModelPackage) -> None:
     tally = Tally(package.reference)
     matrix = np.zeros((1, 5), np.float32)
-    for _ in range(BUFFER_ROWS + 1):
+    for _ in range(BUFFER + 1):
         tally.rows(matrix, [0.5])
-    assert tally.predictions == BUFFER_ROWS
+    assert tally.predictions == BUFFER
     tally.fold()
     tally.fold()
-    assert tally.predictions == BUFFER_ROWS + 1
+    assert tally.predictions == BUFFER + 1
+
+
+def test_requests_without_rows_are_counted_without_anybody_looking(package: ModelPackage) -> None:
+    tally = Tally(package.reference)
+    for _ in range(BUFFER + 1):
+        tally.request(400, 0.5)
+    assert tally.requests["4xx"] == tally.latency.sum() == BUFFER
+    assert tally.latency_sum == pytest.approx(BUFFER / 2)
+
+
+def test_what_is_counted_is_what_was_told_though_the_matrix_is_used_again(
+    package: ModelPackage,
+) -> None:
+    tally, matrix = Tally(package.reference), np.zeros((1, 5), np.float32)
+    tally.rows(matrix, [0.5])
+    matrix[:] = np.nan
+    tally.fold()
+    assert [int(counts[-1]) for counts in tally.features] == [0] * 5
 
 
 def test_a_request_is_anomalous_once_however_many_values_are(package: ModelPackage) -> None:
@@ -89,6 +107,9 @@ def test_requests_fall_into_the_bucket_that_bounds_them(package: ModelPackage) -
     tally.request(200, LATENCY_BUCKETS[0])
     tally.request(404, LATENCY_BUCKETS[0] * 1.01)
     tally.request(500, 1e9)
+    assert sum(tally.requests.values()) == 0
+    tally.fold()
+    tally.fold()
     assert tally.requests == {"200": 1, "4xx": 1, "5xx": 1}
     assert [tally.latency[0], tally.latency[1], tally.latency[-1]] == [1, 1, 1]
 
