@@ -15,6 +15,7 @@ from components.rollout.component import rollout
 from components.train.component import train
 from components.tune.component import tune
 from components.validate.component import validate
+from pipelines.settings import TRIGGER_TOKEN, configured
 
 __all__ = ["continual_learning"]
 
@@ -23,34 +24,40 @@ __all__ = ["continual_learning"]
     name="continual-learning",
     description="Retrain a model on what is new, prove it, and shift traffic to it step by step.",
 )
-def continual_learning(loop: str, run_id: str, trigger: str = "manual", seed: int = 0) -> None:
+def continual_learning(loop: str, run_id: str = "", trigger: str = "manual", seed: int = 0) -> None:
     """One retraining.
 
     Args:
         loop: URL of the loop's declaration (loop.yaml).
-        run_id: Name of the run, a DNS label, never used before.
+        run_id: Name of the run, a DNS label, never used before; left out: made of the job's id.
         trigger: A trigger's id in the ledger, `manual` or `schedule`.
         seed: Of everything random in this run.
     """
-    closing = record(loop=loop, run_id=run_id, trigger=trigger).set_caching_options(False)
+    job = dsl.PIPELINE_JOB_ID_PLACEHOLDER
+    closing = configured(record(loop=loop, run_id=run_id, trigger=trigger, job=job))
     with dsl.ExitHandler(exit_task=closing, name="Run"):
-        admitted = admit(loop=loop, run_id=run_id, trigger=trigger).set_caching_options(False)
-        ingested = ingest(loop=loop, run_id=run_id).set_caching_options(False).after(admitted)
+        admitted = configured(
+            admit(loop=loop, run_id=run_id, trigger=trigger, job=job), TRIGGER_TOKEN
+        )
+        run = admitted.outputs["Output"]
+        ingested = configured(ingest(loop=loop, run_id=run))
         span = ingested.outputs["Output"]
-        validated = validate(loop=loop, run_id=run_id, span=span).set_caching_options(False)
+        validated = configured(validate(loop=loop, run_id=run, span=span))
         with dsl.If(validated.outputs["Output"] == True, name="Data accepted"):  # noqa: E712
-            best = tune(loop=loop, run_id=run_id, span=span, seed=seed).set_caching_options(False)
-            trained = train(
-                loop=loop,
-                run_id=run_id,
-                span=span,
-                algorithm=best.outputs["algorithm"],
-                parameters=best.outputs["parameters"],
-                seed=seed,
-            ).set_caching_options(False)
+            best = configured(tune(loop=loop, run_id=run, span=span, seed=seed))
+            trained = configured(
+                train(
+                    loop=loop,
+                    run_id=run,
+                    span=span,
+                    algorithm=best.outputs["algorithm"],
+                    parameters=best.outputs["parameters"],
+                    seed=seed,
+                )
+            )
             version = trained.outputs["Output"]
-            evaluated = evaluate(
-                loop=loop, run_id=run_id, span=span, version=version, seed=seed
-            ).set_caching_options(False)
+            evaluated = configured(
+                evaluate(loop=loop, run_id=run, span=span, version=version, seed=seed)
+            )
             with dsl.If(evaluated.outputs["Output"] == True, name="Challenger blessed"):  # noqa: E712
-                rollout(loop=loop, run_id=run_id, version=version).set_caching_options(False)
+                configured(rollout(loop=loop, run_id=run, version=version))

@@ -18,6 +18,7 @@ MARK = "<!-- custom-content -->"
 EXAMPLES: dict[str, Any] = {
     "loop": "s3://models/flights/loop.yaml",
     "run_id": "flights-20260601t0600",
+    "job": "{{$.pipeline_job_uuid}}",  # dsl.PIPELINE_JOB_ID_PLACEHOLDER
     "trigger": "manual",
     "span": 7,
     "seed": 0,

@@ -2,6 +2,7 @@
 
 import json
 import re
+from contextlib import suppress
 from typing import Any
 
 from pydantic import ValidationError
@@ -12,7 +13,7 @@ from kontinual.spec import Outcome, RunRecord
 
 __all__ = ["RunJournal"]
 
-_RECORD = "record"
+_RECORD, _JOB = "record", "job"
 _NAME = re.compile(r"[a-z0-9]([a-z0-9_.-]{0,120}[a-z0-9])?")
 
 
@@ -30,8 +31,8 @@ class RunJournal:
         Raises:
             LakeError: the name is no file name, or the facts are not JSON.
         """
-        if _checked(station, "station") == _RECORD:
-            raise LakeError("the note 'record' is the run's record, write it with finish()")
+        if _checked(station, "station") in {_RECORD, _JOB}:
+            raise LakeError(f"{station!r} is no station: finish() and take() write it")
         try:
             text = json.dumps(facts, indent=2, allow_nan=False)
         except (TypeError, ValueError) as exc:
@@ -41,7 +42,7 @@ class RunJournal:
     def notes(self) -> dict[str, dict[str, Any]]:
         """All notes by station."""
         names = [n.removesuffix(".json") for n in self._store.names(self._folder)]
-        return {n: self._load(n) for n in names if n != _RECORD}
+        return {n: self._load(n) for n in names if n not in {_RECORD, _JOB}}
 
     def finish(self, record: RunRecord) -> RunRecord:
         """End the run.
@@ -60,6 +61,17 @@ class RunJournal:
         path = f"{self._folder}/{_RECORD}.json"
         self._store.write(path, record.model_dump_json(indent=2).encode())
         return record
+
+    def take(self, job: str) -> bool:
+        """Take the run for a job that works on it; the first job keeps it.
+
+        Returns:
+            Is the run this job's?
+        """
+        path = f"{self._folder}/{_JOB}.json"
+        with suppress(FileExistsError):
+            self._store.create(path, json.dumps({"job": job}).encode())
+        return bool(self._load(_JOB)["job"] == job)
 
     def record(self) -> RunRecord | None:
         """How the run ended; None while it goes on."""

@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from kontinual.spec import Outcome, RolloutStep, RunRecord
+from kontinual.steps.admit import journal_of_job
 from kontinual.steps.station import station
 
 __all__ = ["conclude", "record"]
@@ -12,13 +13,18 @@ STEPS = ["admit", "ingest", "validate", "tune", "train", "evaluate", "rollout"]
 Notes = dict[str, dict[str, Any]]
 
 
-def record(loop: str, run_id: str, trigger: str) -> RunRecord:
-    """Close the run's journal with its outcome."""
-    with station("close", loop, run_id) as here:
+def record(loop: str, run_id: str, trigger: str, job: str = "") -> RunRecord:
+    """Close the run's journal with its outcome; the arguments are those of `admit`.
+
+    Raises:
+        RunRefused: the run is another job's, which will close it.
+    """
+    name = journal_of_job(loop, run_id, job).run_id
+    with station("close", loop, name) as here:
         notes = here.journal.notes()
         outcome, reason = conclude(notes)
         finished = RunRecord(
-            id=run_id,
+            id=name,
             loop=here.loop.name,
             trigger=trigger,
             outcome=outcome,

@@ -9,10 +9,11 @@ import typer
 from kontinual.errors import KontinualError
 from kontinual.lake import Lake
 from kontinual.settings import Settings
-from kontinual.spec import load_loop
+from kontinual.spec import Loop, RunRecord, load_loop
 from kontinual.tracking import Tracker
 from kontinual.trigger.contracts import RunKind
-from kontinual.trigger.launcher import LauncherByKind, LocalLauncher
+from kontinual.trigger.launcher import Launcher, LauncherByKind, LocalLauncher
+from kontinual.trigger.ledger import utc_now
 from kontinual.trigger.logs import log_as_json
 from kontinual.trigger.server import serve, split_command
 
@@ -22,7 +23,7 @@ def main(
     run_command: Annotated[
         str | None,
         typer.Option(
-            help="Starts a run; --run-id ID and --trigger ID are added. "
+            help="Starts a run on this machine; --run-id ID and --trigger ID are added. "
             "KONTINUAL_RUN_COMMAND with --loop when left out."
         ),
     ] = None,
@@ -41,20 +42,7 @@ def main(
     log_as_json()
     try:
         declared, settings = load_loop(loop), Settings()
-        lake = Lake(settings.lake_url, declared)
-        retrain = split_command(run_command or f"{settings.run_command} --loop {shlex.quote(loop)}")
-        rollback = [sys.executable, "-m", "kontinual.steps.rollback", "--loop", loop]
-        launcher = LauncherByKind(
-            {
-                kind: LocalLauncher(
-                    command,
-                    settings.home.resolve() / "runs",
-                    loop=declared,
-                    records=lambda run_id: lake.journal(run_id).record(),
-                )
-                for kind, command in {RunKind.RETRAIN: retrain, RunKind.ROLLBACK: rollback}.items()
-            }
-        )
+        launcher = _launcher(declared, settings, loop, run_command)
         tracker = Tracker(settings.tracking_uri, declared.name)
         serve(
             declared,
@@ -63,12 +51,45 @@ def main(
             port=port,
             launcher=launcher,
             champion=tracker,
-            schedule=declared.schedule,
+            # On Kubeflow it is a recurring run, which asks when it has been started.
+            schedule=declared.schedule if settings.launcher == "local" else None,
             insecure=insecure,
         )
     except KontinualError as exc:
         print(f"kontinual.trigger: {exc}", file=sys.stderr)  # noqa: T201
         raise SystemExit(1) from exc
+
+
+def _launcher(
+    declared: Loop, settings: Settings, loop: str, run_command: str | None
+) -> LauncherByKind:
+    """Retrainings run where the settings say; a rollback is a process beside the service."""
+    lake = Lake(settings.lake_url, declared)
+
+    def local(command: list[str]) -> Launcher:
+        folder = settings.home.resolve() / "runs"
+        return LocalLauncher(command, folder, loop=declared, records=record)
+
+    def record(run_id: str) -> RunRecord | None:
+        return lake.journal(run_id).record()
+
+    if settings.launcher == "kfp":
+        from kontinual.cluster.kfp import Connection
+        from kontinual.trigger.kfp_launcher import KfpLauncher
+
+        retrain: Launcher = KfpLauncher(
+            Connection.of(settings),
+            loop=declared,
+            loop_url=loop,
+            pipeline=settings.kfp_pipeline,
+            records=record,
+            clock=utc_now,
+        )
+    else:
+        given = run_command or f"{settings.run_command} --loop {shlex.quote(loop)}"
+        retrain = local(split_command(given))
+    rollback = local([sys.executable, "-m", "kontinual.steps.rollback", "--loop", loop])
+    return LauncherByKind({RunKind.RETRAIN: retrain, RunKind.ROLLBACK: rollback})
 
 
 if __name__ == "__main__":

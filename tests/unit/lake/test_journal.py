@@ -89,9 +89,19 @@ def test_a_name_that_is_no_file_name_is_refused(lake, name):
         lake.journal(RUN).note(name, {})
 
 
-def test_the_record_can_not_be_written_as_a_note(lake):
-    with pytest.raises(LakeError, match=r"write it with finish\(\)"):
-        lake.journal(RUN).note("record", {})
+@pytest.mark.parametrize("name", ["record", "job"])
+def test_what_is_no_note_can_not_be_written_as_one(lake, name):
+    with pytest.raises(
+        LakeError, match=rf"'{name}' is no station: finish\(\) and take"
+    ):
+        lake.journal(RUN).note(name, {})
+
+
+def test_a_run_belongs_to_the_first_job_that_takes_it(lake):
+    assert lake.journal(RUN).take("first")
+    assert not lake.journal(RUN).take("second")
+    assert lake.journal(RUN).take("first"), "a repeated step is the same job's"
+    assert lake.journal(RUN).notes() == {}
 
 
 @pytest.mark.parametrize("facts", [{"x": float("nan")}, {"x": object()}])

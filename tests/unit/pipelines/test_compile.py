@@ -5,6 +5,7 @@ from pathlib import Path
 import yaml
 
 from pipelines.compile import COMPONENTS, ROOT, compile_all, stale
+from pipelines.settings import SETTINGS
 
 PIPELINE = ROOT / "pipelines" / "continual_learning.yaml"
 
@@ -32,3 +33,25 @@ def test_no_task_may_be_answered_from_a_cache():
 
 def test_no_image_installs_anything_when_a_task_starts():
     assert "pip install" not in PIPELINE.read_text()
+
+
+def test_every_task_has_the_settings_of_the_namespace_and_admit_alone_the_triggers_token():
+    _, platforms = yaml.safe_load_all(PIPELINE.read_text())
+    executors = platforms["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
+    assert {name.removeprefix("exec-") for name in executors} == set(COMPONENTS)
+    for name, executor in executors.items():
+        (settings,) = executor["configMapAsEnv"]
+        assert settings["configMapName"] == "kontinual-settings"
+        assert {k["configMapKey"] for k in settings["keyToEnv"]} == set(SETTINGS)
+        secrets = {secret["secretName"] for secret in executor["secretAsEnv"]}
+        own = {"kontinual-trigger"} if name == "exec-admit" else set()
+        assert secrets == {"kontinual-object-store"} | own
+        assert all(s["optional"] for s in [settings, *executor["secretAsEnv"]])
+
+
+def test_the_tasks_are_given_every_setting_of_the_manifests_that_is_not_the_services_own():
+    for overlay in ("kubeflow/profile", "standalone/namespace"):
+        text = (ROOT / "manifests" / "overlays" / overlay / "settings.env").read_text()
+        keys = {line.partition("=")[0] for line in text.splitlines() if not line.startswith("#")}
+        own = {"KONTINUAL_LOOP", "KONTINUAL_ALERTMANAGER", "KONTINUAL_KFP_NAMESPACE"}
+        assert keys - own <= set(SETTINGS)
