@@ -3,7 +3,7 @@
 import json
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -51,6 +51,14 @@ def render(
     trigger: Annotated[
         str | None, typer.Option(help="kubeflow: URL of the trigger; default: its Service")
     ] = None,
+    champion: Annotated[
+        tuple[str, str] | None,
+        typer.Option(
+            metavar="VERSION URI",
+            help="kubeflow: serve this version of the model, whose package is there; "
+            "default: the first rollout makes the InferenceService",
+        ),
+    ] = None,
 ) -> None:
     """Render all that a loop needs, from its declaration alone.
 
@@ -58,13 +66,14 @@ def render(
     Envoy's files. Check them with `promtool check config prometheus.yml`, `promtool test rules
     rules_test.yml` and `amtool check-config alertmanager.yml`.
 
-    For `kubeflow`: PrometheusRule, AlertmanagerConfig, PodMonitor, the dashboard's ConfigMap, and
-    a kustomization: `kubectl apply -k DIR`.
+    For `kubeflow`: PrometheusRule, AlertmanagerConfig, PodMonitor, the dashboard's ConfigMap, the
+    InferenceService where a champion is named, and a kustomization: `kubectl apply -k DIR`.
     """
     declaration, settings, folder = load_loop(str(loop)), Settings(), out.resolve()
     if target is Target.KUBEFLOW:
         cluster = _cluster(settings, namespace, label or [], trigger)
-        rendered = render_kubeflow(declaration, cluster)
+        served = _inference_service(declaration, cluster, champion)
+        rendered = render_kubeflow(declaration, cluster, inference_service=served)
     else:
         rendered = _local(declaration, settings, speedup or settings.speedup, folder)
     try:
@@ -91,6 +100,17 @@ def _cluster(
     if wrong:
         raise SpecError(f"--label is NAME=VALUE, but got {wrong[0]!r}")
     return Cluster(chosen, labels={name: value for name, _, value in pairs}, trigger=trigger)
+
+
+def _inference_service(
+    loop: Loop, cluster: Cluster, champion: tuple[str, str] | None
+) -> dict[str, Any] | None:
+    if champion is None:
+        return None
+    from kontinual.rollout.kserve import inference_service
+
+    version, storage_uri = champion
+    return inference_service(loop, version, storage_uri, collector=cluster.collector)
 
 
 def _local(loop: Loop, settings: Settings, speedup: float, folder: Path) -> dict[str, str]:

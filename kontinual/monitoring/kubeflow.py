@@ -21,6 +21,7 @@ __all__ = ["CLUSTER_SERVICES", "Cluster", "loop_resources", "render_kubeflow"]
 # What has to answer; the gateway belongs to the cluster, and is watched with it.
 CLUSTER_SERVICES = ("predictor", "collector", "trigger")
 PREDICTOR_PORT = 8080
+COLLECTOR_PORT = 8081
 TRIGGER_PORT = 8082
 
 
@@ -41,6 +42,10 @@ class Cluster:
     trigger: str | None = None
     token_secret: str = "kontinual-trigger"  # noqa: S105 - a name
     token_key: str = "token"  # noqa: S105 - a name
+
+    @property
+    def collector(self) -> str:
+        return f"http://kontinual-collector:{COLLECTOR_PORT}"
 
     @property
     def webhook(self) -> str:

@@ -10,10 +10,14 @@ from components import images
 from kontinual.cluster.kfp.connection import TOKEN_FILE
 from kontinual.collector import __main__ as collector
 from kontinual.monitoring.kubeflow import PREDICTOR_PORT, TRIGGER_PORT, Cluster
+from kontinual.rollout.kserve import inference_service
 from kontinual.serving.main import application
 from kontinual.settings import Settings
+from kontinual.spec import load_loop
 from kontinual.trigger import __main__ as trigger
 from tests.unit.manifests.conftest import MANIFESTS, Overlay, build
+
+LOOP = load_loop(str(MANIFESTS.parent / "examples" / "flights" / "loop.yaml"))
 
 
 def container(overlay: Overlay, pod: str) -> dict[str, Any]:
@@ -60,15 +64,20 @@ def test_the_services_are_started_as_their_command_lines_want_it(overlay: Overla
         assert context.params["port"] == one["ports"][0]["containerPort"]
         assert context.params["host"] == "0.0.0.0"  # noqa: S104 - in a pod
     runtime = container(overlay, "runtime kontinual")
-    command = typer.main.get_command(application())
-    arguments = [a.replace("$(KONTINUAL_VERSION)", "3") for a in runtime["args"]]
-    context = command.make_context("serving", arguments)
+    serving = typer.main.get_command(application())
+    model = inference_service(LOOP, "3", "s3://x", collector="http://c")["spec"]["predictor"][
+        "model"
+    ]
+    assert model["runtime"] == overlay.of("ClusterServingRuntime")[0]["metadata"]["name"]
+    # KServe appends the arguments of the InferenceService to those of the runtime.
+    context = serving.make_context("serving", [*runtime["args"], *model["args"]])
+    assert (context.params["version"], context.params["collector"]) == ("3", "http://c")
     assert context.params["port"] == runtime["ports"][0]["containerPort"] == PREDICTOR_PORT
     assert context.params["package"] == Path("/mnt/models"), "where KServe puts a model"
 
 
 def test_every_variable_of_an_argument_is_given(overlay: Overlay) -> None:
-    given = settings_of(overlay).keys() | {"KONTINUAL_VERSION"}  # by the InferenceService
+    given = settings_of(overlay).keys()
     for _, pod in overlay.pods():
         for one in pod["containers"]:
             own = {e["name"] for e in one.get("env", [])}
@@ -79,12 +88,7 @@ def test_every_variable_of_an_argument_is_given(overlay: Overlay) -> None:
 def test_addresses_of_ours_lead_to_services_that_lead_to_pods(overlay: Overlay) -> None:
     services = {s["metadata"]["name"]: s["spec"] for s in overlay.of("Service")}
     settings = settings_of(overlay)
-    runtime = {e["name"]: e["value"] for e in container(overlay, "runtime kontinual")["env"]}
-    for url in (
-        settings["KONTINUAL_COLLECTOR"],
-        settings["KONTINUAL_TRIGGER"],
-        runtime["KONTINUAL_COLLECTOR"],
-    ):
+    for url in (settings["KONTINUAL_COLLECTOR"], settings["KONTINUAL_TRIGGER"]):
         name, port = url.removeprefix("http://").split(":")
         assert services[name]["ports"][0]["port"] == int(port)
         pod = overlay.one("Deployment", name)["spec"]["template"]

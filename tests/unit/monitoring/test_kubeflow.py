@@ -13,6 +13,7 @@ from kontinual.errors import SpecError
 from kontinual.monitoring import Cluster, dashboard, render_kubeflow, rule_groups
 from kontinual.spec import Loop
 from tests.manifests.operator_schemas import OPERATOR_MODELS
+from tests.manifests.sdk_schema import mistakes
 
 TEAM = Cluster("team", labels={"release": "prometheus"})
 
@@ -104,6 +105,20 @@ def test_the_command_writes_a_folder_for_kubectl(loop_path: Path, tmp_path: Path
         "podmonitor.yaml",
         "prometheusrule.yaml",
     }
+
+
+def test_a_named_champion_is_served(loop_path: Path, tmp_path: Path) -> None:
+    arguments = [str(loop_path), "--target", "kubeflow", "-o", str(tmp_path), "--namespace", "team"]
+    champion = ["--champion", "3", "s3://models/flights/3-ab"]
+    result = CliRunner().invoke(app, [*arguments, *champion], catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    yaml = YAML(typ="safe")
+    served = yaml.load((tmp_path / "inferenceservice.yaml").read_text(encoding="utf-8"))
+    assert mistakes(served, "V1beta1InferenceService") == []
+    assert served["spec"]["predictor"]["model"]["storageUri"] == champion[2]
+    assert "--collector=http://kontinual-collector:8081" in str(served)
+    listed = yaml.load((tmp_path / "kustomization.yaml").read_text(encoding="utf-8"))["resources"]
+    assert "inferenceservice.yaml" in listed
 
 
 @pytest.mark.parametrize(
