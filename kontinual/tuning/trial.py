@@ -51,7 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if not report.error:
         tell(report.metrics)
         tell(report.cost.model_dump())
-    _keep(Tracker(settings.tracking_uri, loop.name), options, suggestion, report)
+    _keep(settings.tracking_uri, loop, options, suggestion, report)
     if report.error:
         _log.error("%s", report.error)
     return 1 if report.error else 0
@@ -78,10 +78,11 @@ def _work(
 
 
 def _keep(
-    tracker: Tracker, options: argparse.Namespace, suggestion: Suggestion, report: Report
+    uri: str, loop: Loop, options: argparse.Namespace, suggestion: Suggestion, report: Report
 ) -> None:
     """Log the trial; if that fails, who reads Katib's own figures logs it later."""
     try:
+        tracker = Tracker(uri, loop.name)
         tracker.log_trial(
             options.run_id,
             TrialRecord(

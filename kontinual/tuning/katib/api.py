@@ -1,28 +1,19 @@
 """Katib's objects in the cluster's API."""
 
-import logging
+import time
 from collections.abc import Callable
 from typing import Any
 
 from kubeflow_katib_api.models import V1beta1Experiment
 from kubernetes.client import ApiClient, CoreV1Api, CustomObjectsApi
-from tenacity import (
-    Retrying,
-    before_sleep_log,
-    retry_if_exception,
-    stop_after_delay,
-    wait_exponential,
-)
 
-from kontinual.cluster import cluster_errors
+from kontinual.cluster import cluster_errors, patiently
 from kontinual.errors import ClusterError
 
 __all__ = ["KatibApi"]
 
 _GROUP, _VERSION = "kubeflow.org", "v1beta1"
 _OF_EXPERIMENT = "katib.kubeflow.org/experiment"
-_PATIENCE_SECONDS = 300  # an API server that is replaced is away for a minute or two
-_log = logging.getLogger(__name__)
 
 
 class KatibApi:
@@ -31,16 +22,20 @@ class KatibApi:
     Args:
         client: of the cluster.
         namespace: where Experiments live.
-        patience_seconds: how long to repeat what failed by no fault of ours.
+        sleep: between two tries of what the cluster's trouble of the moment let fail.
     """
 
     def __init__(
-        self, client: ApiClient, namespace: str, *, patience_seconds: float = _PATIENCE_SECONDS
+        self,
+        client: ApiClient,
+        namespace: str,
+        *,
+        sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self.namespace = namespace
         self._objects = CustomObjectsApi(client)
         self._core = CoreV1Api(client)
-        self._patience = patience_seconds
+        self._sleep = sleep
 
     def create(self, wanted: V1beta1Experiment) -> bool:
         """Create an Experiment.
@@ -138,18 +133,4 @@ class KatibApi:
         return found
 
     def _patiently(self, what: str, request: Callable[[], Any]) -> Any:
-        for attempt in Retrying(
-            retry=retry_if_exception(_may_pass),
-            wait=wait_exponential(multiplier=0.5, max=15),
-            stop=stop_after_delay(self._patience),
-            before_sleep=before_sleep_log(_log, logging.WARNING),
-            reraise=True,
-        ):
-            with attempt, cluster_errors(what):
-                return request()
-        raise AssertionError("Retrying ends by a result or by an error")
-
-
-def _may_pass(error: BaseException) -> bool:
-    """Is it the cluster's trouble of the moment, and not what was asked?"""
-    return isinstance(error, ClusterError) and (error.status in {0, 429} or error.status >= 500)
+        return patiently(what, request, sleep=self._sleep)

@@ -1,6 +1,7 @@
 """What Katib says of an Experiment and of its Trials."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime
 from typing import Any
 
@@ -100,9 +101,13 @@ def _ended_at(trial: Mapping[str, Any]) -> str:
 
 
 def _figures(trial: Mapping[str, Any]) -> dict[str, float]:
-    """The latest value of each metric; Katib says `unavailable` of one it did not find."""
-    found = (trial["status"].get("observation") or {}).get("metrics") or []
-    return {m["name"]: float(m["latest"]) for m in found if m["latest"] != "unavailable"}
+    """The latest value of each metric that Katib has a number of."""
+    figures = {}
+    for metric in (trial["status"].get("observation") or {}).get("metrics") or []:
+        # It says `unavailable` of one it did not find, and nothing of one that was no number.
+        with suppress(ValueError):
+            figures[metric["name"]] = float(metric["latest"])
+    return figures
 
 
 def _error(trial: Mapping[str, Any], own: TrialRecord | None) -> str:

@@ -12,6 +12,7 @@ from typing import Any
 
 from kubernetes.client import ApiClient
 from kubernetes.client.exceptions import ApiException
+from urllib3.exceptions import HTTPError
 
 from tests.cluster.imitation.katib.conditions import has, mark, now
 from tests.cluster.imitation.katib.objects import Objects, owned
@@ -40,6 +41,7 @@ _COUNTS = {
     "trialsPending": "pendingTrialList",
     "trialMetricsUnavailable": "metricsUnavailableTrialList",
 }
+_PASSING = (ApiException, HTTPError)
 _log = logging.getLogger(__name__)
 
 
@@ -54,16 +56,20 @@ class KatibController:
     def __init__(self, client: ApiClient, namespace: str) -> None:
         self._objects = Objects(client, namespace)
         self.trials = TrialController(self._objects)
+        self.error: Exception | None = None
         self._samplers: dict[str, Sampler] = {}  # by the Experiment's uid
 
     @contextmanager
-    def running(self, *, pause_seconds: float = 0.02) -> Iterator["KatibController"]:
-        """Reconcile in a thread while the context lasts."""
+    def running(self, *, pause_seconds: float = 0.005) -> Iterator["KatibController"]:
+        """Reconcile in a thread while the context lasts; `error` is what ended it before that."""
         stop = threading.Event()
 
         def work() -> None:
-            while not stop.wait(pause_seconds):
-                self.reconcile()
+            try:
+                while not stop.wait(pause_seconds):
+                    self.reconcile()
+            except Exception as exc:  # a mistake of this imitation, for who waits for it
+                self.error = exc
 
         thread = threading.Thread(target=work, name="katib", daemon=True)
         thread.start()
@@ -80,14 +86,14 @@ class KatibController:
                 self._attempt(self._reconcile_experiment, experiment)
             for trial in self._objects.list("trials"):
                 self._attempt(self.trials.reconcile, trial)
-        except ApiException as exc:
-            _log.info("later: %s", exc.reason)
+        except _PASSING as exc:
+            _log.info("later: %s", exc)
 
     def _attempt(self, step: Any, thing: Json) -> None:
         try:
             step(thing)
-        except ApiException as exc:
-            _log.info("%s: later: %s", thing["metadata"]["name"], exc.reason)
+        except _PASSING as exc:
+            _log.info("%s: later: %s", thing["metadata"]["name"], exc)
 
     def _reconcile_experiment(self, experiment: Json) -> None:
         before = copy.deepcopy(experiment.get("status"))
@@ -208,9 +214,9 @@ class KatibController:
         succeeded = [t for t in trials if has(t, "Succeeded")]
         for trial in succeeded:
             value = objective_value(trial)
-            assert value is not None
             name, assigned = trial["metadata"]["name"], trial["spec"]["parameterAssignments"]
-            self._samplers[uid].tell(name, assigned, value)
+            if value is not None:
+                self._samplers[uid].tell(name, assigned, value)
         rules = self._rules(experiment, succeeded)
         for assignments in self._samplers[uid].suggest(count):
             tail = "".join(random.choices(string.ascii_lowercase + string.digits, k=8))

@@ -57,7 +57,7 @@ class TrialController:
         self.outputs[trial["metadata"]["name"]] = output
         trial["status"]["observation"] = observe(output, spec["objective"])
         trial["status"]["completionTime"] = now()
-        if objective_value(trial) is None:
+        if _objective_text(trial) == UNAVAILABLE:
             reason, message = "TrialMetricsUnavailable", "Metrics are not available"
             mark(trial, "MetricsUnavailable", *_with_job(reason, message, held))
         else:
@@ -79,14 +79,21 @@ class TrialController:
 
 
 def objective_value(trial: Json) -> float | None:
-    """The objective of a trial by its strategy; None while it is not available."""
+    """The objective of a trial by its strategy; None where it is not available, or no number."""
+    try:
+        return float(_objective_text(trial))
+    except ValueError:
+        return None
+
+
+def _objective_text(trial: Json) -> str:
     objective = trial["spec"]["objective"]
     name = objective["objectiveMetricName"]
     strategy = next(s["value"] for s in objective["metricStrategies"] if s["name"] == name)
     for metric in (trial.get("status", {}).get("observation") or {}).get("metrics", []):
-        if metric["name"] == name and metric[strategy] != UNAVAILABLE:
-            return float(metric[strategy])
-    return None
+        if metric["name"] == name:
+            return str(metric[strategy])
+    return UNAVAILABLE
 
 
 def median_rule(experiment: Json, succeeded: list[Json], outputs: list[str]) -> list[Json]:
