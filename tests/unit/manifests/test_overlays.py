@@ -9,7 +9,12 @@ import typer
 from components import images
 from kontinual.cluster.kfp.connection import TOKEN_FILE
 from kontinual.collector import __main__ as collector
-from kontinual.monitoring.kubeflow import PREDICTOR_PORT, TRIGGER_PORT, Cluster
+from kontinual.monitoring.kubeflow import (
+    COLLECTOR_PORT,
+    PREDICTOR_PORT,
+    TRIGGER_PORT,
+    Cluster,
+)
 from kontinual.rollout.kserve import inference_service
 from kontinual.serving.main import application
 from kontinual.settings import Settings
@@ -113,6 +118,26 @@ def test_prometheus_finds_the_services_under_the_names_that_the_rules_know(
         assert endpoint["port"] in {p["name"] for p in service["spec"]["ports"]}
         jobs |= {r["replacement"] for r in endpoint["relabelings"] if r["targetLabel"] == "job"}
     assert jobs == {"trigger", "collector"}
+
+
+def test_istio_lets_prometheus_in_to_every_metrics_page_and_alertmanager_to_the_webhook(
+    kubeflow: Overlay,
+) -> None:
+    def operation(name: str) -> dict[str, Any]:
+        (rule,) = kubeflow.one("AuthorizationPolicy", name)["spec"]["rules"]
+        (to,) = rule["to"]
+        return dict(to["operation"])
+
+    metrics = operation("kontinual-metrics")
+    assert metrics["paths"] == ["/metrics"]
+    assert metrics["ports"] == [str(p) for p in (PREDICTOR_PORT, COLLECTOR_PORT, TRIGGER_PORT)]
+    alerts = operation("kontinual-alerts")
+    assert Cluster("n").webhook.endswith(alerts["paths"][0])
+    assert alerts["ports"] == [str(TRIGGER_PORT)]
+    # Predictors have the label as well: KServe gives its pods those of the InferenceService.
+    served = inference_service(LOOP, "3", "s3://x")["metadata"]["labels"]
+    selector = kubeflow.one("AuthorizationPolicy", "kontinual-metrics")["spec"]["selector"]
+    assert selector["matchLabels"].items() <= served.items()
 
 
 def test_a_node_can_be_drained(overlay: Overlay) -> None:
