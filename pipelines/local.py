@@ -15,7 +15,7 @@ from pathlib import Path
 # Run as a file, from any folder: the components lie beside this one's folder.
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from components.images import DATA, TRAIN
+from components.images import CONTROL, DATA, TRAIN
 from kontinual.errors import KontinualError, ServiceError
 from kontinual.settings import Settings
 from pipelines.warm import WarmPython
@@ -59,17 +59,16 @@ def interpreter(environment: str, settings: Settings) -> str:
 
 @contextmanager
 def warm_pythons(settings: Settings) -> Iterator[Mapping[str, WarmPython]]:
-    """A warm interpreter for each one that tasks run in, by the interpreter's path.
+    """An interpreter to be warmed for each environment, by the name of its image.
 
     Raises:
         ServiceError: the data environment is not there.
     """
-    pythons = {interpreter(image, settings): modules for image, modules in WARM.items()}
+    pythons = {image: (interpreter(image, settings), modules) for image, modules in WARM.items()}
     with ExitStack() as stack:
-        yield {
-            python: stack.enter_context(WarmPython(python, modules))
-            for python, modules in pythons.items()
-        }
+        warm = {image: stack.enter_context(WarmPython(*each)) for image, each in pythons.items()}
+        # Where control's tasks run on a laptop as well.
+        yield warm | {CONTROL: warm[TRAIN]}
 
 
 def main() -> int:
@@ -84,7 +83,8 @@ def main() -> int:
     settings = Settings()
     try:
         with warm_pythons(settings) as pythons:
-            # A second of imports, beside which the interpreters warm up.
+            pythons[DATA].start()
+            # A second of imports, beside which that one gets warm.
             from pipelines.runner import run
 
             record = run(

@@ -7,6 +7,7 @@ from kfp import local
 from kfp.local import subprocess_task_handler as tasks
 from kfp.local.status import Status
 
+from components.images import TRAIN
 from kontinual.lake import Lake
 from kontinual.settings import Settings
 from kontinual.spec import RunRecord, load_loop
@@ -16,8 +17,10 @@ from pipelines.warm import WarmPython
 
 __all__ = ["handler", "run"]
 
-# They import little, and are done before the interpreters are warm.
+# They import little, and are done before the data environment's interpreter is warm.
 COLD = frozenset({"admit", "ingest"})
+# Which interpreter gets warm beside a task: imports want a processor of their own.
+STARTS = {"validate": TRAIN}
 _EXECUTOR = "python3 -m kfp.dsl.executor_main"
 
 
@@ -28,7 +31,7 @@ def handler(
 
     Args:
         settings: where the interpreters are.
-        pythons: the warm ones, by path.
+        pythons: the warm ones, by image.
     """
 
     class EnvironmentTaskHandler(tasks.SubprocessTaskHandler):
@@ -36,18 +39,19 @@ def handler(
             """Every image has an interpreter here; kfp's check looks for "python" in names."""
 
         def run(self) -> Status:
-            python = interpreter(self.image, settings)
-            function = self.full_command[self.full_command.index("--function_to_execute") + 1]
-            warm = pythons.get(python) if function not in COLD else None
-            command = warm.command if warm else shlex.quote(python)
+            step = self.full_command[self.full_command.index("--function_to_execute") + 1]
+            if step in STARTS:
+                pythons[STARTS[step]].start()
+            if step in COLD:
+                python = shlex.quote(interpreter(self.image, settings))
+            else:
+                python = pythons[self.image].command
             # kfp's own replacement would change a "python3" in the arguments' paths as well.
-            code = tasks.run_local_subprocess(
-                [
-                    part.replace("python3", command, 1) if _EXECUTOR in part else part
-                    for part in self.full_command
-                ],
-                env_vars=self.env_vars,
-            )
+            command = [
+                part.replace("python3", python, 1) if _EXECUTOR in part else part
+                for part in self.full_command
+            ]
+            code = tasks.run_local_subprocess(command, env_vars=self.env_vars)
             return Status.SUCCESS if code == 0 else Status.FAILURE
 
     return EnvironmentTaskHandler

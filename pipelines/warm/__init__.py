@@ -27,27 +27,41 @@ class WarmPython:
     Leaving the context ends it, and so does the death of its owner. Should it die before, its
     tasks start in a cold interpreter: that costs time, never a run.
 
+    Attributes:
+        command: to be put in place of `python3` in a shell's command line. Until `start` it
+            is the cold interpreter.
+        pid: of the process, 0 until `start`.
+
     Args:
         python: the interpreter to warm.
         modules: imported in this order. None of them may start a thread of Python.
     """
 
     def __init__(self, python: str, modules: Sequence[str]) -> None:
-        self._folder = tempfile.TemporaryDirectory(prefix="kontinual-")
-        address = str(Path(self._folder.name) / "python")  # short: a socket's path has 107 bytes
+        self.command = shlex.quote(python)
+        self.pid = 0
+        self._python = python
+        self._modules = modules
+        self._folder = tempfile.TemporaryDirectory(prefix="kontinual-warm-")
+        self._server: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Begin to import; a second call does nothing."""
+        if self._server is not None:
+            return
+        address = str(Path(self._folder.name) / "socket")  # short: its path has 107 bytes at most
         # Bound here, so that whoever connects while the imports go on waits for them.
         with socket.socket(socket.AF_UNIX) as listener:
             listener.bind(address)
             listener.listen(_BACKLOG)
             self._server = subprocess.Popen(
-                [python, str(_HERE / "server.py"), str(listener.fileno()), *modules],
+                [self._python, str(_HERE / "server.py"), str(listener.fileno()), *self._modules],
                 stdin=subprocess.PIPE,  # its end is the sign that the owner is gone
                 pass_fds=[listener.fileno()],
             )
         self.pid = self._server.pid
-        client = [sys.executable, "-I", "-S", str(_HERE / "client.py"), address, python]
+        client = [sys.executable, "-I", "-S", str(_HERE / "client.py"), address, self._python]
         self.command = shlex.join(client)
-        """To be put in place of `python3` in a shell's command line."""
 
     def __enter__(self) -> "WarmPython":
         return self
@@ -58,6 +72,7 @@ class WarmPython:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._server.kill()  # it holds nothing; a task that was forked from it goes on
-        self._server.communicate()
+        if self._server is not None:
+            self._server.kill()  # it holds nothing; a task that was forked from it goes on
+            self._server.communicate()
         self._folder.cleanup()

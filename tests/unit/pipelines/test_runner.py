@@ -3,7 +3,6 @@
 import shlex
 import sys
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 import yaml
@@ -11,17 +10,29 @@ from kfp import local
 from kfp.local import subprocess_task_handler as tasks
 from kfp.local.status import Status
 
-from components.images import DATA, TRAIN
+from components.images import CONTROL, DATA, TRAIN
 from kontinual.errors import ServiceError
 from kontinual.settings import Settings
 from pipelines.compile import COMPONENTS, ROOT
 from pipelines.local import interpreter, main
-from pipelines.runner import COLD, handler
+from pipelines.runner import handler
 
 DATA_PYTHON = "/opt/a data environment/bin/python3"
-WARM = {
-    python: SimpleNamespace(command=f"WARM {python}") for python in (sys.executable, DATA_PYTHON)
-}
+
+
+class Warm:
+    """A warm interpreter that is never started for real."""
+
+    def __init__(self, image: str) -> None:
+        self.command, self.starts = f"WARM {image}", 0
+
+    def start(self) -> None:
+        self.starts += 1
+
+
+@pytest.fixture
+def warm() -> dict[str, Warm]:
+    return {image: Warm(image) for image in (CONTROL, DATA, TRAIN)}
 
 
 @pytest.fixture
@@ -42,11 +53,11 @@ def started(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
     return commands
 
 
-def start(name: str, settings: Settings, *arguments: str) -> Status:
+def start(name: str, settings: Settings, warm: dict[str, Warm], *arguments: str) -> Status:
     """Run a component's own container command by the handler."""
     spec = yaml.safe_load((ROOT / f"components/{name}/component.yaml").read_text())
     container = spec["deploymentSpec"]["executors"][f"exec-{name}"]["container"]
-    task = handler(settings, WARM)(  # type: ignore[arg-type]
+    task = handler(settings, warm)(  # type: ignore[arg-type]
         image=container["image"],
         full_command=[*container["command"], *container["args"], *arguments],
         pipeline_root="root",
@@ -57,19 +68,29 @@ def start(name: str, settings: Settings, *arguments: str) -> Status:
 
 @pytest.mark.parametrize("name", COMPONENTS)
 def test_every_component_runs_in_its_images_interpreter(
-    name: str, settings: Settings, started: list[list[str]]
+    name: str, settings: Settings, warm: dict[str, Warm], started: list[list[str]]
 ):
-    assert start(name, settings) is Status.SUCCESS
-    python = DATA_PYTHON if name in {"ingest", "validate"} else sys.executable
-    expected = shlex.quote(python) if name in COLD else f"WARM {python}"
-    script = started[0][2]
-    assert f"_KFP_RUNTIME=true {expected} -m kfp.dsl.executor_main" in script
+    cold = {"admit": sys.executable, "ingest": shlex.quote(DATA_PYTHON)}
+    image = DATA if name == "validate" else CONTROL if name in {"rollout", "record"} else TRAIN
+    assert start(name, settings, warm) is Status.SUCCESS
+    python = cold.get(name, f"WARM {image}")
+    assert f"_KFP_RUNTIME=true {python} -m kfp.dsl.executor_main" in started[0][2]
+
+
+def test_what_trains_gets_warm_beside_validation_and_not_before(
+    settings: Settings, warm: dict[str, Warm], started: list[list[str]]
+):
+    start("admit", settings, warm)
+    start("ingest", settings, warm)
+    assert warm[TRAIN].starts == 0
+    start("validate", settings, warm)
+    assert warm[TRAIN].starts == 1
 
 
 def test_what_is_called_python3_in_an_argument_stays_as_it_is(
-    settings: Settings, started: list[list[str]]
+    settings: Settings, warm: dict[str, Warm], started: list[list[str]]
 ):
-    start("train", settings, "/home/me/python3/loop.yaml")
+    start("train", settings, warm, "/home/me/python3/loop.yaml")
     assert started[0][-1] == "/home/me/python3/loop.yaml"
 
 

@@ -62,6 +62,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture
 def warm() -> Iterator[WarmPython]:
     with WarmPython(sys.executable, ["heavy"]) as python:
+        python.start()
         yield python
 
 
@@ -127,6 +128,7 @@ def test_a_tasks_exit_code_is_its_clients(warm: WarmPython, how: str, code: int)
 
 def test_a_module_that_can_not_be_imported_costs_nothing_but_is_named_by_its_task():
     with WarmPython(sys.executable, ["not_there", "heavy"]) as warm:
+        warm.start()
         assert json.loads(run(warm, "tell").stdout)["heavy"] is True
         ended = run(warm, "not_there")
     assert ended.returncode == 1
@@ -151,11 +153,19 @@ def test_a_task_whose_warm_interpreter_is_gone_runs_in_a_cold_one(warm: WarmPyth
     assert json.loads(ended.stdout)["heavy"] is False
 
 
+def test_before_it_is_started_it_is_a_cold_one(folder: Path):
+    with WarmPython(sys.executable, ["heavy"]) as warm:
+        assert json.loads(run(warm, "tell", input="").stdout)["heavy"] is False
+    assert not (folder / "imported").exists()
+
+
 def test_a_warm_interpreter_outlives_no_owner(folder: Path):
     owner = (
         f"import sys, time; sys.path.insert(0, {str(Path(__file__).parents[3])!r})\n"
         "from pipelines.warm import WarmPython\n"
-        "print(WarmPython(sys.executable, ['heavy']).pid, flush=True)\n"
+        "warm = WarmPython(sys.executable, ['heavy'])\n"
+        "warm.start()\n"
+        "print(warm.pid, flush=True)\n"
         "time.sleep(600)\n"
     )
     with subprocess.Popen([sys.executable, "-c", owner], stdout=subprocess.PIPE) as process:
