@@ -4,19 +4,20 @@ from kontinual.collector.app import create_app
 from kontinual.collector.events import InvalidItems, ItemProblem, PredictionReader
 from kontinual.collector.examples import EXAMPLES_LIMIT, examples_schema, examples_table
 from kontinual.collector.outcomes import OutcomeCounters
-from kontinual.collector.store import (
+from kontinual.collector.records import (
     Example,
     Ingested,
     Labelled,
     Matured,
     Prediction,
-    Store,
     StoreCounts,
 )
+from kontinual.collector.store import Forgotten, Store
 
 __all__ = [
     "EXAMPLES_LIMIT",
     "Example",
+    "Forgotten",
     "Ingested",
     "InvalidItems",
     "ItemProblem",

@@ -29,7 +29,8 @@ def serve(
     declaration = load_loop(loop)
     disable_created_metrics()  # type: ignore[no-untyped-call]
     listener = _listen(host, port)
-    app = create_app(declaration, Store(store, loop=declaration.name))
+    kept = Store(store, loop=declaration.name, retention=declaration.data.retention)
+    app = create_app(declaration, kept)
     address = f"http://{host}:{listener.getsockname()[1]}"
     logging.info("the collector of loop %s listens on %s", declaration.name, address)
     config = uvicorn.Config(app, log_level="warning", access_log=False)

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Annotated
 
-from fastapi import FastAPI, HTTPException, Query, Request, Response
+from fastapi import BackgroundTasks, FastAPI, HTTPException, Query, Request, Response
 from fastapi.concurrency import run_in_threadpool
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, StreamingResponse
@@ -16,7 +16,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from kontinual.collector.events import InvalidItems, PredictionReader, read_feedback
 from kontinual.collector.examples import EXAMPLES_LIMIT, examples_parquet
 from kontinual.collector.outcomes import OutcomeCounters
-from kontinual.collector.store import Store
+from kontinual.collector.store import Forgotten, Store
 from kontinual.spec import Loop
 
 __all__ = ["BODY_LIMIT", "create_app"]
@@ -27,6 +27,7 @@ BODY_LIMIT = 16 * 1024 * 1024
 class _Taken(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
+    store: str = Field(description="identity of the store that the cursor counts in")
     cursor: int = Field(ge=0, description="greatest _seq that is in a span")
 
 
@@ -70,6 +71,22 @@ class Collector:
             "conflict": result.conflict,
         }
 
+    def meant(self, store: str | None) -> None:
+        """Refuse who means another store: its numbers say nothing about the rows of this one."""
+        if store not in (None, self.store.identity):
+            raise HTTPException(
+                409, f"store is {self.store.identity}, the one of this collector, but got {store!r}"
+            )
+
+    def prune(self) -> None:
+        """Forget what was taken long ago; what fails is tried again the next time."""
+        try:
+            self.counters.pruned(rows := self.store.prune())
+        except SQLAlchemyError as exc:
+            logging.error("rows that were taken could not be pruned: %s", exc)
+        else:
+            logging.info("%d rows that were taken are no longer kept", rows)
+
 
 def create_app(loop: Loop, store: Store) -> FastAPI:
     """The application for one loop; it closes the store when it ends."""
@@ -105,11 +122,14 @@ def _add_writing(app: FastAPI, collector: Collector) -> None:
         return await run_in_threadpool(collector.labels, await _body(request))
 
     @app.post("/api/v1/taken")
-    def taken(cursor: _Taken) -> dict[str, int]:
+    def taken(told: _Taken, tasks: BackgroundTasks) -> dict[str, int]:
+        collector.meant(told.store)
         try:
-            return {"cursor": collector.store.take(cursor.cursor)}
+            cursor = collector.store.take(told.cursor)
         except ValueError as exc:
             raise HTTPException(409, str(exc)) from exc
+        tasks.add_task(collector.prune)
+        return {"cursor": cursor}
 
 
 def _add_reading(app: FastAPI, collector: Collector) -> None:
@@ -117,11 +137,27 @@ def _add_reading(app: FastAPI, collector: Collector) -> None:
     def examples(
         after: Annotated[int, Query(ge=0)] = 0,
         limit: Annotated[int, Query(ge=1, le=EXAMPLES_LIMIT)] = 10_000,
+        store: str | None = None,
     ) -> StreamingResponse:
-        rows = collector.store.examples(after=after, limit=limit)
+        collector.meant(store)
+        try:
+            rows = collector.store.examples(after=after, limit=limit)
+        except Forgotten as exc:
+            raise HTTPException(410, str(exc)) from exc
         return StreamingResponse(
             examples_parquet(collector.loop, rows), media_type="application/vnd.apache.parquet"
         )
+
+    @app.get("/api/v1/store")
+    def store() -> dict[str, str | int]:
+        kept, counts = collector.store, collector.store.counts
+        return {
+            "loop": collector.loop.name,
+            "store": kept.identity,
+            "matured": counts.matured,
+            "taken": counts.taken,
+            "pruned": kept.pruned,
+        }
 
     @app.get("/healthz")
     def healthz() -> dict[str, str]:

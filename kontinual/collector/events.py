@@ -26,7 +26,7 @@ from pydantic import (
 )
 from typing_extensions import TypedDict
 
-from kontinual.collector.store import Prediction
+from kontinual.collector.records import Prediction
 from kontinual.spec import (
     PREDICTION_EVENT,
     PREDICTIONS_EVENT,

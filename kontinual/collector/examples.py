@@ -6,7 +6,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from kontinual.collector.store import Example
+from kontinual.collector.records import Example
 from kontinual.spec import Loop
 
 __all__ = ["EXAMPLES_LIMIT", "examples_parquet", "examples_schema", "examples_table"]

@@ -11,7 +11,8 @@ from collections.abc import Iterable, Iterator, Sequence
 import numpy as np
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
-from kontinual.collector.store import Ingested, Labelled, Matured, Store
+from kontinual.collector.records import Ingested, Labelled, Matured
+from kontinual.collector.store import Store
 from kontinual.model import score_bins
 from kontinual.spec import SCORE_BINS, CategoryFeature, Loop
 
@@ -49,13 +50,19 @@ class OutcomeCounters:
         )
         self._events = counter("events", "Predictions that arrived.", ("model", "result"))
         self._labels = counter("labels", "Labels that arrived.", ("model", "result"))
+        self._pruned = counter("pruned_rows", "Rows no longer kept.", ("model",))
         self._start(registry, store)
+
+    def pruned(self, rows: int) -> None:
+        """Count rows that are no longer kept."""
+        self._pruned.labels(self._model).inc(rows)
 
     def _start(self, registry: CollectorRegistry, store: Store) -> None:
         for result in ("stored", "duplicate", "invalid"):
             self._events.labels(self._model, result)
         for result in ("joined", "early", "duplicate", "conflict", "invalid"):
             self._labels.labels(self._model, result)
+        self._pruned.labels(self._model)
         gauges = {
             "matured_rows": ("Labelled rows not yet in a span.", lambda: store.counts.untaken),
             "unlabelled_rows": ("Predictions still waiting.", lambda: store.counts.unlabelled),

@@ -1,12 +1,15 @@
 """Fetching labelled rows from the collector: each row becomes part of one span, exactly once.
 
-The collector numbers its labelled rows (`_seq`). A span's manifest says up to
-which number it reaches, and that manifest is what counts: whatever the crash,
-the next call starts after it. The collector is only told so that it may forget.
+The collector's store numbers its labelled rows (`_seq`). A span's manifest says up to
+which number of which store it reaches, and that manifest is what counts: whatever the
+crash, the next call starts after it. The collector is only told so that it may forget. A
+collector that lost its store has another one, whose rows are all new.
 """
 
 import io
+import logging
 from collections.abc import Callable
+from typing import Any
 
 import httpx
 import pandas as pd
@@ -20,10 +23,12 @@ from tenacity import (
 
 from kontinual.errors import LakeError
 from kontinual.lake.lake import Lake
-from kontinual.lake.manifest import SpanManifest
+from kontinual.lake.manifest import Cursor, SpanManifest
 from kontinual.spec import Loop
 
 __all__ = ["ingest_labelled"]
+
+logger = logging.getLogger(__name__)
 
 PAGE_ROWS = 20_000
 SEQUENCE = "_seq"
@@ -57,56 +62,88 @@ def ingest_labelled(
         LakeError: the collector can not be reached or answers nonsense; nothing was written.
     """
     number = lake.next_number()
-    cursor = max((s.cursor or 0 for s in lake.spans() if s.source == "collector"), default=0)
     owned = client or httpx.Client(timeout=60)
     try:
         source = _Collector(loop, owned, collector.rstrip("/"), attempts=attempts)
+        cursor = _reached(lake, source)
         if cursor:
             source.taken(cursor)  # the last call may have died between the span and this
         pages = _pages(source, cursor, page_rows, progress)
         if not pages:
             return None
         frame = pd.concat(pages, ignore_index=True)
-        reached = int(frame[SEQUENCE].max())
+        reached = Cursor(store=source.store, reached=int(frame[SEQUENCE].max()))
         span = lake.write(
             frame, source="collector", cursor=reached, number=number, origin=collector
         )
-        source.taken(reached)
+        source.taken(reached.reached)
         return span
     finally:
         if client is None:
             owned.close()
 
 
+def _reached(lake: Lake, source: "_Collector") -> int:
+    """The greatest number of the collector's store that is in a span; 0 for none."""
+    cursors = [span.cursor for span in lake.spans() if span.cursor]
+    own = [cursor.reached for cursor in cursors if cursor.store == source.store]
+    if cursors and not own:
+        logger.warning(
+            "%s has another store than before, %s instead of %s: all its rows are new. "
+            "What the former one held after row %d is in no span.",
+            source.url,
+            source.store,
+            cursors[-1].store,
+            cursors[-1].reached,
+        )
+    return max(own, default=0)
+
+
 class _Collector:
-    """The two questions asked of a collector."""
+    """The questions asked of a collector, all of the store that it had at first."""
 
     def __init__(self, loop: Loop, client: httpx.Client, url: str, *, attempts: int) -> None:
         self._loop = loop
         self._client = client
-        self._url = url
+        self.url = url
         self._attempts = attempts
+        self.store = self._identity()
+
+    def _identity(self) -> str:
+        """The identity of its store."""
+        path = "/api/v1/store"
+        try:
+            found = self._ask("GET", path).json()
+            loop, store = found["loop"], found["store"]
+        except (ValueError, TypeError, KeyError) as exc:
+            raise LakeError(f"GET {self.url}{path}: the answer names no store: {exc!r}") from exc
+        if loop != self._loop.name:
+            raise LakeError(
+                f"{self.url} is the collector of loop {loop!r}, not of {self._loop.name!r}; "
+                "set KONTINUAL_COLLECTOR to this loop's"
+            )
+        return str(store)
 
     def examples(self, after: int, limit: int) -> pd.DataFrame:
         """Labelled rows with a greater sequence number, in its order."""
-        path = f"/api/v1/examples?after={after}&limit={limit}"
+        path = f"/api/v1/examples?store={self.store}&after={after}&limit={limit}"
         response = self._ask("GET", path)
         try:
             frame = pd.read_parquet(io.BytesIO(response.content))
         except (ValueError, OSError) as exc:  # pyarrow's errors are ValueErrors
-            raise LakeError(f"GET {self._url}{path}: the answer is no parquet: {exc}") from exc
+            raise LakeError(f"GET {self.url}{path}: the answer is no parquet: {exc}") from exc
         if SEQUENCE not in frame.columns:
-            raise LakeError(f"GET {self._url}{path}: the answer has no column {SEQUENCE!r}")
+            raise LakeError(f"GET {self.url}{path}: the answer has no column {SEQUENCE!r}")
         if len(frame) and int(frame[SEQUENCE].min()) <= after:
-            raise LakeError(f"GET {self._url}{path}: the answer holds rows up to {after} again")
+            raise LakeError(f"GET {self.url}{path}: the answer holds rows up to {after} again")
         return frame
 
     def taken(self, cursor: int) -> None:
         """Tell that all rows up to this number are in spans."""
-        self._ask("POST", "/api/v1/taken", json={"cursor": cursor})
+        self._ask("POST", "/api/v1/taken", json={"store": self.store, "cursor": cursor})
 
-    def _ask(self, method: str, path: str, json: dict[str, int] | None = None) -> httpx.Response:
-        address = f"{method} {self._url}{path}"
+    def _ask(self, method: str, path: str, json: dict[str, Any] | None = None) -> httpx.Response:
+        address = f"{method} {self.url}{path}"
         retrying = Retrying(
             retry=retry_if_exception(_passing),
             stop=stop_after_attempt(self._attempts),
@@ -114,7 +151,7 @@ class _Collector:
             reraise=True,
         )
         try:
-            return retrying(self._ask_once, method, self._url + path, json)
+            return retrying(self._ask_once, method, self.url + path, json)
         except httpx.HTTPStatusError as exc:
             text = exc.response.text[:200]
             raise LakeError(
@@ -123,7 +160,7 @@ class _Collector:
         except httpx.HTTPError as exc:
             raise LakeError(f"{address}: the collector can not be reached: {exc}") from exc
 
-    def _ask_once(self, method: str, url: str, json: dict[str, int] | None) -> httpx.Response:
+    def _ask_once(self, method: str, url: str, json: dict[str, Any] | None) -> httpx.Response:
         return self._client.request(method, url, json=json).raise_for_status()
 
 

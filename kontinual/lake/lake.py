@@ -27,7 +27,7 @@ from pydantic import ValidationError
 from kontinual.errors import DataRejected, LakeError
 from kontinual.lake.holdout import is_holdout
 from kontinual.lake.journal import RunJournal
-from kontinual.lake.manifest import Source, SpanManifest, Verdict
+from kontinual.lake.manifest import Cursor, Source, SpanManifest, Verdict
 from kontinual.lake.spanfile import Frames, SpanFile, digest_of, read_parts, read_rows
 from kontinual.lake.store import Store, open_store
 from kontinual.lake.table import fingerprint, to_frame
@@ -106,7 +106,7 @@ class Lake:
         rows: pd.DataFrame | Frames,
         *,
         source: Source,
-        cursor: int | None = None,
+        cursor: Cursor | None = None,
         number: int | None = None,
         origin: str | None = None,
         once: bool = False,
@@ -117,7 +117,7 @@ class Lake:
             rows: id, time, label and features under their declared names; where they are too
                 many for memory, a function that gives them part by part in order of time.
             source: which way the rows came.
-            cursor: the collector's sequence number that the span reaches, inclusive.
+            cursor: how far the span reaches into the collector's rows.
             number: the number it has to get; refused when another writer took it meanwhile.
             origin: file or address of the rows, for messages.
             once: where a span holds these very rows already, write nothing and return that one.
@@ -253,7 +253,7 @@ class Lake:
         return sorted(int(n) for n in names if self.store.exists(f"spans/{n}/{MANIFEST}"))
 
     def _number(
-        self, file: SpanFile, number: int | None, *, source: Source, cursor: int | None
+        self, file: SpanFile, number: int | None, *, source: Source, cursor: Cursor | None
     ) -> SpanManifest:
         """Make a file the span of this number, or of the next free one."""
         for _ in range(_MAX_RACES):
@@ -270,7 +270,7 @@ class Lake:
         raise LakeError(f"loop {self.loop.name}: other writers took {_MAX_RACES} numbers in a row")
 
     def _manifest(
-        self, file: SpanFile, *, number: int, source: Source, cursor: int | None
+        self, file: SpanFile, *, number: int, source: Source, cursor: Cursor | None
     ) -> SpanManifest:
         return SpanManifest(
             number=number,

@@ -4,9 +4,18 @@ from typing import Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
-__all__ = ["Source", "SpanManifest", "Verdict"]
+__all__ = ["Cursor", "Source", "SpanManifest", "Verdict"]
 
 Source = Literal["history", "collector", "table"]
+
+
+class Cursor(BaseModel):
+    """How far a span reaches into the labelled rows of a collector."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    store: str = Field(description="identity of the collector's store, which counts its own rows")
+    reached: int = Field(ge=1, description="its sequence number, inclusive")
 
 
 class SpanManifest(BaseModel):
@@ -23,7 +32,7 @@ class SpanManifest(BaseModel):
     digest: str = Field(description="sha256 of the data file, hex")
     columns: dict[str, str] = Field(description="number, integer, text or timestamp, by column")
     source: Source
-    cursor: int | None = Field(default=None, description="collector's sequence number, inclusive")
+    cursor: Cursor | None = Field(default=None, description="of a span from the collector")
     created_at: AwareDatetime
 
     @property

@@ -108,6 +108,12 @@ class Data(Strict):
     span: Duration = Field(
         default="30d", validate_default=True, description="the history is cut into spans this long"
     )
+    retention: Duration = Field(
+        default="30d",
+        validate_default=True,
+        description="the collector keeps a row this long after it became part of a span; of "
+        "older ones it remembers id and label, so that what comes again is not taken for new",
+    )
     holdout: Share = Field(
         default=0.2, gt=0, lt=0.9, description="share of each span kept for evaluation only"
     )

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+import yaml
 
 from kontinual.errors import LakeError
 from kontinual.lake import Lake, ingest_labelled
@@ -24,8 +25,8 @@ def serve(tmp_path):
     """Starts the collector on a store; returns its address. All are ended with the test."""
     running = []
 
-    def start(store: str = "collector.db") -> tuple[subprocess.Popen, str]:
-        options = ["--loop", str(LOOP), "--port", "0", "--store", str(tmp_path / store)]
+    def start(store: str = "collector.db", loop: Path = LOOP) -> tuple[subprocess.Popen, str]:
+        options = ["--loop", str(loop), "--port", "0", "--store", str(tmp_path / store)]
         log = tmp_path / f"{store}.{len(running)}.log"
         with log.open("w") as stderr:
             command = [sys.executable, "-m", "kontinual.collector", *options]
@@ -88,7 +89,11 @@ def test_labelled_rows_become_spans_exactly_once(serve, lake):
     _live(address, 120, 30, version="2")
     second = ingest_labelled(lake.loop, lake, collector=address)
 
-    assert (first.rows, first.cursor, second.rows, second.cursor) == (120, 120, 30, 150)
+    assert (first.rows, first.cursor.reached, second.rows, second.cursor.reached) == (
+        *(120, 120),
+        *(30, 150),
+    )
+    assert first.cursor.store == second.cursor.store
     assert ingest_labelled(lake.loop, lake, collector=address) is None
     frame = lake.read(1)
     assert frame["flight_id"].tolist() == [f"f{i}" for i in range(120)]
@@ -135,17 +140,39 @@ labelled.ingest_labelled(loop, Lake({str(tmp_path / "lake")!r}, loop), collector
     assert re.search(r"^kontinual_matured_rows\S* 0(\.0)?$", metrics, re.MULTILINE)
 
 
-def test_a_collector_that_forgot_everything_is_noticed(serve, lake):
-    """Its numbers start anew; without a word its first rows would be skipped for ever."""
+def test_a_collector_that_lost_its_store_is_read_from_the_start(serve, lake):
+    """Its numbers start anew; by counts alone its first rows would be skipped for ever."""
     _, address = serve()
     _live(address, 0, 40)
     ingest_labelled(lake.loop, lake, collector=address)
 
     _, fresh = serve("fresh.db")
-    _live(fresh, 100, 10)
+    _live(fresh, 100, 50)
+    ingest_labelled(lake.loop, lake, collector=fresh)
 
-    with pytest.raises(
-        LakeError, match=r"taken: the collector answered 4\d\d: .*cursor is at most"
-    ):
-        ingest_labelled(lake.loop, lake, collector=fresh)
-    assert [s.rows for s in lake.spans()] == [40]
+    assert [s.rows for s in lake.spans()] == [40, 50]
+    assert len({s.cursor.store for s in lake.spans()}) == 2
+
+
+def test_a_lake_that_lost_its_spans_is_told_of_rows_that_are_gone(serve, lake, tmp_path):
+    declared = yaml.safe_load(LOOP.read_text())
+    declared["data"]["retention"] = "0s"
+    brief = tmp_path / "brief.yaml"
+    brief.write_text(yaml.safe_dump(declared))
+    _, address = serve(loop=brief)
+    _live(address, 0, 40)
+    ingest_labelled(lake.loop, lake, collector=address)
+    _wait_until(lambda: httpx.get(f"{address}/api/v1/store").json()["pruned"] == 40)
+
+    empty = Lake(str(tmp_path / "empty"), lake.loop)
+    with pytest.raises(LakeError, match=r"answered 410: .*rows up to 40 .* no longer kept"):
+        ingest_labelled(lake.loop, empty, collector=address)
+    assert empty.spans() == []
+    assert ingest_labelled(lake.loop, lake, collector=address) is None
+
+
+def _wait_until(condition) -> None:
+    deadline = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < deadline, "it never became true"
+        time.sleep(0.05)

@@ -1,5 +1,7 @@
 import io
 from collections.abc import Callable, Iterator
+from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -85,7 +87,7 @@ def test_a_batch_with_one_bad_item_keeps_nothing(
     assert answer.status_code == 422
     assert answer.json()["problems"][0]["item"] == 1
     assert answer.json()["problems"][0]["field"] == "id"
-    assert store.counts.predictions == 0
+    assert store.counts.unlabelled == 0
     assert 'kontinual_events_total{model="parcels",result="invalid"} 1.0' in metrics(client)
 
 
@@ -99,11 +101,16 @@ def test_bad_labels_are_named_and_none_is_kept(client: TestClient, store: Store)
     assert 'kontinual_labels_total{model="parcels",result="invalid"} 2.0' in metrics(client)
 
 
+def take(client: TestClient, cursor: Any) -> Any:
+    identity = client.get("/api/v1/store").json()["store"]
+    return client.post("/api/v1/taken", json={"store": identity, "cursor": cursor})
+
+
 def test_taken_rows_count_no_longer_as_new(client: TestClient, event: Maker) -> None:
     post_events(client, *(event(n) for n in range(4)))
     post_labels(client, p0=1, p1=0, p2=1)
     assert 'kontinual_matured_rows{model="parcels"} 3.0' in metrics(client)
-    assert client.post("/api/v1/taken", json={"cursor": 2}).json() == {"cursor": 2}
+    assert take(client, 2).json() == {"cursor": 2}
     assert 'kontinual_matured_rows{model="parcels"} 1.0' in metrics(client)
     assert 'kontinual_unlabelled_rows{model="parcels"} 1.0' in metrics(client)
     assert [r["_seq"] for r in examples(client, after=2).to_pylist()] == [3]
@@ -111,9 +118,62 @@ def test_taken_rows_count_no_longer_as_new(client: TestClient, event: Maker) -> 
 
 @pytest.mark.parametrize(("cursor", "status"), [(1, 409), (-1, 422), ("x", 422), (None, 422)])
 def test_a_cursor_that_can_not_be_is_refused(client: TestClient, cursor: Any, status: int) -> None:
-    answer = client.post("/api/v1/taken", json={"cursor": cursor})
+    answer = take(client, cursor)
     assert answer.status_code == status
     assert "cursor" in answer.json()["detail"]
+
+
+def test_the_store_says_which_it_is_and_how_far_it_is(
+    client: TestClient, event: Maker, store: Store
+) -> None:
+    post_events(client, event(1), event(2))
+    post_labels(client, p1=1)
+    take(client, 1)
+    assert client.get("/api/v1/store").json() == {
+        "loop": "parcels",
+        "store": store.identity,
+        "matured": 1,
+        "taken": 1,
+        "pruned": 0,
+    }
+
+
+def test_who_counts_in_another_store_is_refused(client: TestClient, event: Maker) -> None:
+    post_events(client, event(1))
+    post_labels(client, p1=1)
+    read = client.get("/api/v1/examples", params={"store": "another"})
+    taken = client.post("/api/v1/taken", json={"store": "another", "cursor": 1})
+    for answer in (read, taken):
+        assert answer.status_code == 409
+        assert "the one of this collector, but got 'another'" in answer.json()["detail"]
+    assert client.get("/api/v1/store").json()["taken"] == 0
+
+
+def test_rows_are_forgotten_in_the_background_once_they_are_taken(
+    loop: Loop, tmp_path: Path, event: Maker
+) -> None:
+    store = Store(tmp_path / "brief.sqlite", loop="parcels", retention=timedelta(0))
+    with TestClient(create_app(loop, store)) as client:
+        post_events(client, event(1), event(2))
+        post_labels(client, p1=1, p2=0)
+        assert take(client, 2).status_code == 200
+        assert client.get("/api/v1/store").json()["pruned"] == 2
+        assert 'kontinual_pruned_rows_total{model="parcels"} 2.0' in metrics(client)
+        answer = client.get("/api/v1/examples", params={"after": 0})
+        assert answer.status_code == 410
+        assert "no longer kept" in answer.json()["detail"]
+
+
+def test_a_pruning_that_fails_harms_nobody(
+    client: TestClient, store: Store, monkeypatch: pytest.MonkeyPatch, event: Maker
+) -> None:
+    def full() -> int:
+        raise OperationalError("DELETE", {}, Exception("disk full"))
+
+    post_events(client, event(1))
+    post_labels(client, p1=1)
+    monkeypatch.setattr(store, "prune", full)
+    assert take(client, 1).json() == {"cursor": 1}
 
 
 @pytest.mark.parametrize("query", [{"after": -1}, {"limit": 0}, {"limit": 100_001}])

@@ -1,4 +1,5 @@
 import random
+import sqlite3
 import tempfile
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -27,7 +28,7 @@ def test_a_label_that_comes_later_matures_its_row(store: Store, prediction: Make
     assert (row.seq, row.id, row.label, row.score) == (1, "p2", 1, 0.25)
     assert row.features == prediction(2).features
     assert row.time == prediction(2).time
-    assert store.counts == StoreCounts(predictions=2, matured=1, taken=0)
+    assert store.counts == StoreCounts(unlabelled=1, matured=1, taken=0)
 
 
 def test_a_label_that_comes_early_joins_when_its_row_arrives(
@@ -85,7 +86,8 @@ def test_what_was_kept_is_there_after_a_restart(tmp_path: Path, prediction: Make
     counts = first.counts
     first.close()
     second = Store(path, loop="parcels")
-    assert second.counts == counts == StoreCounts(predictions=3, matured=1, taken=1)
+    assert second.counts == counts == StoreCounts(unlabelled=2, matured=1, taken=1)
+    assert second.identity == first.identity
     assert second.waiting_versions() == ["1", "2"]
     assert second.add([prediction(9)]).matured[0].label == 0
     assert [e.seq for e in second.examples(after=0, limit=10)] == [1, 2]
@@ -114,6 +116,26 @@ def test_another_loops_store_is_refused_and_let_go_again(tmp_path: Path) -> None
     with pytest.raises(ServiceError, match="holds loop 'letters', not 'parcels'"):
         Store(path, loop="parcels")
     Store(path, loop="letters").close()
+
+
+def test_a_new_store_is_another_one_even_in_the_same_place(tmp_path: Path) -> None:
+    identities = set()
+    for _ in range(2):
+        store = Store(tmp_path / "store.sqlite", loop="parcels")
+        identities.add(store.identity)
+        store.close()
+        for file in tmp_path.glob("store.sqlite*"):
+            file.unlink()
+    assert len(identities) == 2
+
+
+def test_a_store_of_another_format_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "store.sqlite"
+    with sqlite3.connect(path) as other:
+        other.execute("CREATE TABLE cursor (loop TEXT, taken INTEGER)")
+    other.close()
+    with pytest.raises(ServiceError, match=r"has format 0, .* name another --store"):
+        Store(path, loop="parcels")
 
 
 def test_a_file_that_is_no_store_is_refused(tmp_path: Path) -> None:

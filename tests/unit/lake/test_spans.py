@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from kontinual.errors import LakeError
 from kontinual.lake import Lake
+from kontinual.lake.manifest import Cursor
 
 
 def test_a_span_is_read_back_as_it_was_written(lake, rows):
@@ -113,11 +114,11 @@ def test_the_digest_is_that_of_the_file(disk, rows):
 
 
 def test_a_manifest_is_plain_json_that_tells_its_format(disk, rows):
-    disk.write(rows(8), source="collector", cursor=41)
+    disk.write(rows(8), source="collector", cursor=Cursor(store="first", reached=41))
 
     manifest = json.loads(disk.open("spans", "000001", "manifest.json").read())
     assert manifest["format"] == "kontinual.span/v1"
-    assert manifest["cursor"] == 41
+    assert manifest["cursor"] == {"store": "first", "reached": 41}
     assert manifest["created_at"] == "2026-06-01T12:00:00Z"
 
 

@@ -1,0 +1,78 @@
+"""What goes into a store, and what comes out of it."""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+__all__ = ["Example", "Ingested", "Labelled", "Matured", "Prediction", "StoreCounts"]
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """One row that was answered."""
+
+    id: str
+    time: datetime
+    version: str
+    score: float
+    features: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Matured:
+    """A prediction at the moment its label joined it."""
+
+    version: str
+    score: float
+    label: int
+    features: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Example:
+    """A labelled row, ready for the lake."""
+
+    seq: int
+    id: str
+    time: datetime
+    version: str
+    score: float
+    features: dict[str, Any]
+    label: int
+
+
+@dataclass
+class Ingested:
+    """What became of a batch of predictions, in rows."""
+
+    stored: int = 0
+    duplicate: int = 0
+    matured: list[Matured] = field(default_factory=list)
+
+
+@dataclass
+class Labelled:
+    """What became of a batch of labels."""
+
+    joined: int = 0
+    early: int = 0
+    duplicate: int = 0
+    conflict: int = 0
+    matured: list[Matured] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class StoreCounts:
+    """How many rows there are, and have been."""
+
+    unlabelled: int
+    """Predictions still waiting for their label."""
+    matured: int
+    """Rows whose label ever came: the newest `seq`."""
+    taken: int
+    """Of these, those that are in a span."""
+
+    @property
+    def untaken(self) -> int:
+        """Labelled rows that are not yet in a span."""
+        return self.matured - self.taken
