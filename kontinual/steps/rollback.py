@@ -9,18 +9,19 @@ import logging
 import sys
 from contextlib import suppress
 from datetime import UTC, datetime
-from typing import Annotated
+from typing import Annotated, Protocol
 
 import typer
 
 from kontinual.errors import GatewayError, KontinualError, TrackingError
-from kontinual.rollout import Gateway, RolloutStore
+from kontinual.interrupt import sigterm_interrupts
+from kontinual.rollout import Gateway, Registry, RolloutStore
 from kontinual.spec import Outcome, RunRecord
 from kontinual.steps.rollout import collaborators
 from kontinual.steps.station import station
 from kontinual.tracking import Tracker
 
-__all__ = ["restore", "rollback"]
+__all__ = ["History", "restore", "rollback"]
 
 log = logging.getLogger(__name__)
 BUSY_SECONDS = 60.0
@@ -64,13 +65,20 @@ def rollback(loop: str, run_id: str, *, trigger: str, version: str | None = None
         return record
 
 
+class History(Registry, Protocol):
+    """A registry that knows who was champion before."""
+
+    def former_champion(self) -> str | None:
+        """The newest version older than the champion that was champion itself."""
+
+
 def restore(
-    gateway: Gateway, registry: Tracker, store: RolloutStore, *, version: str | None
+    gateway: Gateway, registry: History, store: RolloutStore, *, version: str | None
 ) -> tuple[str, str]:
     """Give an earlier version all traffic and make it champion.
 
     The order is that of a rollout: ready, traffic, registry, and only then the one before
-    is stopped. Before the registry has changed, an error puts the traffic back.
+    is stopped. Before the registry has changed, an error or SIGTERM puts the traffic back.
 
     Returns:
         The champion before, and the one now.
@@ -81,7 +89,7 @@ def restore(
         GatewayError: traffic could not be shifted.
         PromotionConflict: another version became champion meanwhile.
     """
-    with store.lock(timeout=BUSY_SECONDS):
+    with store.lock(timeout=BUSY_SECONDS), sigterm_interrupts():
         champion = registry.champion()
         wanted = version or registry.former_champion()
         if champion is None or wanted is None:
@@ -95,8 +103,9 @@ def restore(
         try:
             gateway.shift({wanted: 100})
             registry.set_champion(wanted, expected=champion)
-        except KontinualError:
-            gateway.shift({champion: 100})
+        except BaseException:
+            if registry.champion() != wanted:
+                gateway.shift({champion: 100})
             raise
         if champion != wanted:
             with suppress(GatewayError):  # it has no traffic; the next rollout cleans up

@@ -97,6 +97,21 @@ def test_the_champion_has_a_date_and_other_processes_see_both(
     assert other.champion_since() == datetime(2026, 1, 3, tzinfo=UTC)
 
 
+def test_the_champion_before_is_one_that_was_champion_and_leads_back_only(
+    tracker: Tracker, make_package: MakePackage
+) -> None:
+    assert tracker.former_champion() is None
+    for name in "abcd":
+        tracker.register(make_package(name), run_id=f"run-{name}", metrics={})
+    for version, expected in (("1", None), ("2", "1"), ("4", "2")):  # 3 never was
+        tracker.set_champion(version, expected=expected)
+    assert tracker.former_champion() == "2"
+    tracker.set_champion("2", expected="4")
+    assert tracker.former_champion() == "1"
+    tracker.set_champion("1", expected="2")
+    assert tracker.former_champion() is None
+
+
 def test_a_promotion_against_another_champion_changes_nothing(
     tracker: Tracker, make_package: MakePackage
 ) -> None:
