@@ -1,13 +1,9 @@
 """What can go wrong between a client and the API server."""
 
-import math
 import re
 from dataclasses import dataclass
-from typing import Any
 
-from kubernetes.client import ApiClient, Configuration
-
-__all__ = ["Fault", "Killed", "MortalClient"]
+__all__ = ["Fault"]
 
 
 @dataclass
@@ -35,30 +31,3 @@ class Fault:
             and self.method in {"*", method}
             and re.search(self.path, path) is not None
         )
-
-
-class Killed(BaseException):
-    """The process is gone, as by SIGKILL: nothing of it runs any more."""
-
-
-class MortalClient(ApiClient):  # type: ignore[misc]
-    """A client whose process may die before or after any request that changes something.
-
-    Once it is dead, whatever is still tried on its behalf dies as well.
-    """
-
-    def __init__(self, configuration: Configuration, *, fuse: int) -> None:
-        super().__init__(configuration)
-        self.left = fuse if fuse > 0 else math.inf
-
-    def request(self, method: str, *args: Any, **options: Any) -> Any:
-        step = 0 if method == "GET" else 1
-        self._burn(step)
-        answer = super().request(method, *args, **options)
-        self._burn(step)
-        return answer
-
-    def _burn(self, step: int) -> None:
-        self.left -= step
-        if self.left <= 0:
-            raise Killed

@@ -1,132 +1,76 @@
-"""HTTP on one side, an ObjectStore on the other."""
+"""HTTP on one side, an Endpoint on the other."""
 
 import json
-import re
-from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-from tests.kube.objects import Key, Refused
-
-if TYPE_CHECKING:
-    from tests.kube.server import KubeServer
+from tests.kube.endpoint import Endpoint, Query, key_of, named
 
 __all__ = ["handler_for"]
 
-_PATH = re.compile(
-    r"^/(?:api/(?P<core>v1)|apis/(?P<group>[^/]+)/(?P<version>[^/]+))"
-    r"(?:/namespaces/(?P<namespace>[^/]+)(?=/[^/]+))?"
-    r"/(?P<plural>[^/]+)(?:/(?P<name>[^/]+))?(?:/(?P<part>[^/]+))?$"
-)
 WATCH_SECONDS = 300
 
 
-def handler_for(server: "KubeServer") -> type[BaseHTTPRequestHandler]:
+def handler_for(endpoint: Endpoint) -> type[BaseHTTPRequestHandler]:
     """A handler class of the standard library's server."""
 
     class Handler(_Handler):
-        kube = server
+        answering = endpoint
 
     return Handler
 
 
 class _Handler(BaseHTTPRequestHandler):
-    kube: "KubeServer"
+    answering: Endpoint
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
 
     def do_GET(self) -> None:
-        self._serve(self._read)
+        self._serve()
 
     def do_POST(self) -> None:
-        self._serve(
-            lambda key, _, query: self.kube.store.create(key, self._body, dry_run="dryRun" in query)
-        )
+        self._serve()
 
     def do_PUT(self) -> None:
-        self._serve(
-            lambda key, part, query: self.kube.store.replace(
-                key, self._body, part=part, dry_run="dryRun" in query
-            )
-        )
+        self._serve()
 
     def do_PATCH(self) -> None:
-        self._serve(
-            lambda key, part, query: self.kube.store.patch(
-                key, self._body, part=part, dry_run="dryRun" in query
-            )
-        )
+        self._serve()
 
     def do_DELETE(self) -> None:
-        self._serve(self._delete)
+        self._serve()
 
     def log_message(self, *_: Any) -> None:
-        """Tests look at `server.requests` instead."""
+        """Tests look at `KubeServer.requests` instead."""
 
-    def _serve(self, act: Callable[[Key, str, dict[str, str]], Any]) -> None:
+    def _serve(self) -> None:
         url = urlsplit(self.path)
         query = {name: values[-1] for name, values in parse_qs(url.query).items()}
-        length = int(self.headers.get("Content-Length") or 0)
-        self._body = json.loads(self.rfile.read(length) or b"{}")
-        self.kube.requests.append(f"{self.command} {url.path}")
-        if self._faulty(url.path, after=False):
+        body = json.loads(self.rfile.read(int(self.headers.get("Content-Length") or 0)) or b"{}")
+        if self.command == "GET" and "watch" in query:
+            self._watch(url.path, query)
             return
-        try:
-            key, part = _key(url.path)
-            if self.command == "GET" and "watch" in query:
-                self._watch(key, query)
-                return
-            status, answer = 201 if self.command == "POST" else 200, act(key, part, query)
-        except Refused as exc:
-            status, answer = exc.status, _status(exc.status, exc.reason, exc.message)
-        if not self._faulty(url.path, after=True):
-            self._answer(status, answer)
-
-    def _faulty(self, path: str, *, after: bool) -> bool:
-        fault = self.kube.take_fault(self.command, path, after=after)
-        if fault is None:
-            return False
-        if fault.status == 0:
+        status, answer = self.answering.answer(self.command, url.path, query, body)
+        if status == 0:
             self.close_connection = True
-        else:
-            self._answer(fault.status, _status(fault.status, "Injected", "a fault of this test"))
-        return True
+            return
+        content = (answer if isinstance(answer, str) else json.dumps(answer)).encode()
+        self.send_response(status)
+        kind = "text/plain" if isinstance(answer, str) else "application/json"
+        self.send_header("Content-Type", kind)
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        self.wfile.write(content)
 
-    def _read(self, key: Key, part: str, query: dict[str, str]) -> Any:
-        if part == "log":
-            return self.kube.logs.get((key.namespace, key.name), "")
-        if key.name:
-            return self.kube.store.get(key)
-        if query.get("fieldSelector", "").startswith("metadata.name="):
-            key = key._replace(name=query["fieldSelector"].removeprefix("metadata.name="))
-        items, version = self.kube.store.find(key, query.get("labelSelector", ""))
-        kind = f"{items[0]['kind']}List" if items and "kind" in items[0] else "List"
-        meta = {"resourceVersion": version}
-        return {"apiVersion": "v1", "kind": kind, "metadata": meta, "items": items}
-
-    def _delete(self, key: Key, _part: str, query: dict[str, str]) -> Any:
-        options = {**self._body, **query}
-        version = (self._body.get("preconditions") or {}).get("resourceVersion", "")
-        orphan = options.get("propagationPolicy") == "Orphan"
-        if key.name:
-            self.kube.store.delete(key, version=version, orphan=orphan)
-        else:
-            for found in self.kube.store.find(key, query.get("labelSelector", ""))[0]:
-                meta = found["metadata"]
-                where = key._replace(namespace=meta.get("namespace", ""), name=meta["name"])
-                self.kube.store.delete(where, orphan=orphan)
-        return {"apiVersion": "v1", "kind": "Status", "status": "Success"}
-
-    def _watch(self, key: Key, query: dict[str, str]) -> None:
-        if query.get("fieldSelector", "").startswith("metadata.name="):
-            key = key._replace(name=query["fieldSelector"].removeprefix("metadata.name="))
+    def _watch(self, path: str, query: Query) -> None:
+        self.answering.requests.append(f"GET {path}")
         self.send_response(200)
         self.send_header("Content-Type", "application/json")
         self.send_header("Transfer-Encoding", "chunked")
         self.end_headers()
-        changes = self.kube.store.watch(
-            key,
+        changes = self.answering.store.watch(
+            named(key_of(path)[0], query),
             query.get("labelSelector", ""),
             int(query.get("resourceVersion") or 0),
             float(query.get("timeoutSeconds") or WATCH_SECONDS),
@@ -138,32 +82,3 @@ class _Handler(BaseHTTPRequestHandler):
             self.wfile.write(b"0\r\n\r\n")
         except (BrokenPipeError, ConnectionResetError):
             self.close_connection = True
-
-    def _answer(self, status: int, answer: Any) -> None:
-        text = answer if isinstance(answer, str) else json.dumps(answer)
-        body = text.encode()
-        self.send_response(status)
-        kind = "text/plain" if isinstance(answer, str) else "application/json"
-        self.send_header("Content-Type", kind)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-
-def _key(path: str) -> tuple[Key, str]:
-    found = _PATH.match(path)
-    if found is None:
-        raise Refused(404, "NotFound", f"the server could not find {path}")
-    group, namespace = found["group"] or "", found["namespace"] or ""
-    return Key(group, found["plural"], namespace, found["name"] or ""), found["part"] or ""
-
-
-def _status(code: int, reason: str, message: str) -> dict[str, Any]:
-    return {
-        "apiVersion": "v1",
-        "kind": "Status",
-        "status": "Failure",
-        "code": code,
-        "reason": reason,
-        "message": message,
-    }

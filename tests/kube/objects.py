@@ -1,6 +1,6 @@
 """The objects of a cluster and the rules by which they change."""
 
-import copy
+import json
 import threading
 import uuid
 from collections.abc import Callable, Iterator
@@ -63,13 +63,13 @@ class ObjectStore:
 
     def get(self, key: Key) -> Json:
         with self._changed:
-            return copy.deepcopy(self._found(key))
+            return _copy(self._found(key))
 
     def find(self, where: Key, selector: str = "") -> tuple[list[Json], str]:
         """Objects of a kind by a label selector, and the version of the whole they belong to."""
         with self._changed:
             found = [
-                copy.deepcopy(self._objects[key])
+                _copy(self._objects[key])
                 for key in sorted(self._objects)
                 if _within(key, where) and labels_match(self._objects[key], selector)
             ]
@@ -77,7 +77,7 @@ class ObjectStore:
 
     def create(self, where: Key, wanted: Json, *, dry_run: bool = False) -> Json:
         with self._changed:
-            wanted = copy.deepcopy(wanted)
+            wanted = _copy(wanted)
             meta = wanted.setdefault("metadata", {})
             if not meta.get("name") and meta.get("generateName"):
                 meta["name"] = meta["generateName"] + uuid.uuid4().hex[:5]
@@ -99,7 +99,7 @@ class ObjectStore:
         """Put an object in place of another, or its `status` alone."""
         with self._changed:
             before = self._found(key)
-            wanted = copy.deepcopy(wanted)
+            wanted = _copy(wanted)
             version = wanted.get("metadata", {}).get("resourceVersion")
             if not version:
                 text = "metadata.resourceVersion: Invalid value: 0: must be specified for an update"
@@ -116,7 +116,7 @@ class ObjectStore:
         """Merge a patch (RFC 7386) into an object; a resourceVersion in it is compared."""
         with self._changed:
             before = self._found(key)
-            merged = _merged(copy.deepcopy(before), patch)
+            merged = _merged(_copy(before), patch)
             return self.replace(key, merged, part=part, dry_run=dry_run)
 
     def delete(self, key: Key, *, version: str = "", orphan: bool = False) -> Json:
@@ -153,12 +153,12 @@ class ObjectStore:
         self, key: Key, before: Json, wanted: Json, *, part: str, dry_run: bool
     ) -> Json:
         if part == "status":
-            wanted = {**copy.deepcopy(before), "status": wanted.get("status", {})}
+            wanted = {**_copy(before), "status": wanted.get("status", {})}
         else:
             if key.plural not in NO_STATUS:
                 wanted.pop("status", None)
                 if "status" in before:
-                    wanted["status"] = copy.deepcopy(before["status"])
+                    wanted["status"] = _copy(before["status"])
             kept = ("uid", "creationTimestamp", "generation", "namespace", "name")
             old = before["metadata"]
             wanted["metadata"] |= {k: old[k] for k in kept if k in old}
@@ -166,12 +166,12 @@ class ObjectStore:
             if _without_meta(wanted) != _without_meta(before):
                 wanted["metadata"]["generation"] = old["generation"] + 1
         if wanted == before:
-            return copy.deepcopy(before)
+            return _copy(before)
         return self._put("MODIFIED", key, wanted, dry_run=dry_run)
 
     def _admitted(self, wanted: Json, before: Json | None) -> Json:
         for webhook in self.admit:
-            wanted = webhook(wanted, copy.deepcopy(before))
+            wanted = webhook(wanted, _copy(before))
         return wanted
 
     def _put(self, what: str, key: Key, wanted: Json, *, dry_run: bool) -> Json:
@@ -179,11 +179,11 @@ class ObjectStore:
         if not dry_run:
             self._objects[key] = wanted
             self._tell(what, key, wanted)
-        return copy.deepcopy(wanted)
+        return _copy(wanted)
 
     def _tell(self, what: str, key: Key, found: Json) -> None:
         self._version += 1
-        self._events.append((self._version, what, key, copy.deepcopy(found)))
+        self._events.append((self._version, what, key, found))
         self._changed.notify_all()
 
     def _found(self, key: Key) -> Json:
@@ -197,6 +197,11 @@ class ObjectStore:
             for key, found in self._objects.items()
             if any(o["uid"] == uid for o in found["metadata"].get("ownerReferences") or [])
         ]
+
+
+def _copy(found: Any) -> Any:
+    """What is stored never changes; this is several times as fast as `copy.deepcopy`."""
+    return json.loads(json.dumps(found))
 
 
 def _within(key: Key, where: Key) -> bool:

@@ -22,7 +22,9 @@ from typing import Any, Self
 from kubernetes.client import ApiClient, Configuration
 from urllib3 import Retry
 
-from tests.kube.faults import Fault, MortalClient
+from tests.kube.clients import DirectClient, MortalClient
+from tests.kube.endpoint import Endpoint
+from tests.kube.faults import Fault
 from tests.kube.handler import handler_for
 from tests.kube.objects import Json, ObjectStore
 
@@ -34,11 +36,9 @@ class KubeServer:
 
     def __init__(self) -> None:
         self.store = ObjectStore()
-        self.requests: list[str] = []  # such as `PUT /apis/...`, in the order they came
-        self.logs: dict[tuple[str, str], str] = {}  # what pods said, by namespace and name
-        self._faults: list[Fault] = []
-        self._lock = threading.Lock()
-        self._http = ThreadingHTTPServer(("127.0.0.1", 0), handler_for(self))
+        self._endpoint = Endpoint(self.store)
+        self.requests, self.logs = self._endpoint.requests, self._endpoint.logs
+        self._http = ThreadingHTTPServer(("127.0.0.1", 0), handler_for(self._endpoint))
         self._thread = threading.Thread(target=self._http.serve_forever, args=(0.02,), daemon=True)
 
     def __enter__(self) -> Self:
@@ -55,15 +55,18 @@ class KubeServer:
     def url(self) -> str:
         return f"http://127.0.0.1:{self._http.server_port}"
 
-    def client(self, *, fuse: int = 0) -> ApiClient:
+    def client(self, *, fuse: int = 0, direct: bool = False) -> ApiClient:
         """A client of this server, which the caller closes.
 
         Args:
             fuse: 2n - 1 dies (`Killed`) before the n-th request that changes something, 2n
                 right after it; 0 lives for ever.
+            direct: call the server as a function; many times as fast as HTTP, without watches.
         """
         configuration = Configuration(host=self.url)
         configuration.retries = Retry(total=0)
+        if direct:
+            return DirectClient(configuration, fuse=fuse, endpoint=self._endpoint)
         return MortalClient(configuration, fuse=fuse)
 
     def kubeconfig(self, *, namespace: str = "default") -> Json:
@@ -84,8 +87,7 @@ class KubeServer:
 
     def fail(self, method: str, path: str, **how: Any) -> None:
         """Let the next requests that match go wrong; see `Fault`."""
-        with self._lock:
-            self._faults.append(Fault(method=method, path=path, **how))
+        self._endpoint.faults.append(Fault(method=method, path=path, **how))
 
     @contextmanager
     def admitting(self, admit: Callable[[Json, Json | None], Json]) -> Iterator[None]:
@@ -95,12 +97,3 @@ class KubeServer:
             yield
         finally:
             self.store.admit.remove(admit)
-
-    def take_fault(self, method: str, path: str, *, after: bool) -> Fault | None:
-        """The fault that this request meets, if any; it is used up by it."""
-        with self._lock:
-            for fault in self._faults:
-                if fault.meets(method, path, after=after):
-                    fault.times -= 1
-                    return fault
-            return None

@@ -88,7 +88,7 @@ class KServeGateway:
             check_weights(weights, [])
             return
         wanted = {version: weight for version, weight in weights.items() if weight}
-        if wanted:
+        if weights:
             self._refuse_stopped(found)
             mode = self._mode(found)
             check_weights(weights, sorted(mode.versions(found)))
@@ -160,7 +160,7 @@ class KServeGateway:
         if not name:
             self._wait(
                 lambda found: None if _deployment_mode(found) else "it has no status",
-                "KServe does not take up the InferenceService; is its controller at work?",
+                "KServe has not taken up the InferenceService (is its controller at work?)",
                 IN_FORCE_SECONDS,
             )
             name = _deployment_mode(self._api.require())

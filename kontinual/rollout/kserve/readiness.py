@@ -27,7 +27,7 @@ def wait_until(
 
     Args:
         missing: what is still missing, or None; raises when there is nothing to wait for.
-        what: begins the error's message, such as `version 3`.
+        what: begins the error's message, such as `version 3 is not deployed`.
         seconds: to wait.
         clock: seconds that only rise.
         sleep: waits between two looks.
@@ -38,7 +38,7 @@ def wait_until(
     end = clock() + seconds
     while (lacking := missing()) is not None:
         if clock() >= end:
-            raise GatewayError(f"{what}, not after {seconds:.0f} s: {lacking}")
+            raise GatewayError(f"{what} after {seconds:.0f} s: {lacking}")
         sleep(POLL_SECONDS)
 
 

@@ -7,6 +7,7 @@ process is made of (`process`) can be made anew, as after a kill.
 from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from threading import Event
 from typing import Any, Self
 
 from kubernetes.client import ApiClient
@@ -14,6 +15,7 @@ from rollout_world import Behaviour, FileRegistry, Traffic
 
 from kontinual.cluster import Lease
 from kontinual.rollout.kserve import ClusterStore, KServeApi, KServeGateway, PackagePlace
+from kontinual.rollout.plan import MIN_STEP_SECONDS
 from kontinual.spec import Loop
 from tests.cluster.imitation.kserve.controller import Cluster, KServeImitation
 from tests.cluster.imitation.kserve.nodes import GatewayImitation, NodesImitation
@@ -25,23 +27,32 @@ TEAM = "team"
 LEASE_SECONDS = 20
 
 
+class SteppedLease(Lease):
+    """Renewed when the world's time passes, and not in the background."""
+
+    def _renew_until(self, stop: Event) -> None:
+        return
+
+
 class KServeWorld:
     """The cluster, and the registry and traffic that are not of it."""
 
-    def __init__(self, folder: Path, loop: Loop, cluster: Cluster) -> None:
+    def __init__(self, folder: Path, loop: Loop, cluster: Cluster, *, direct: bool = False) -> None:
+        """Nothing is there yet; `direct` processes ask the API server without HTTP."""
         self.loop, self.folder, self.cluster = loop, folder, cluster
+        self._direct = direct
         self.now = datetime(2026, 1, 1, tzinfo=UTC)
         self.fates: dict[str, str] = {}
         self.routes: dict[str, dict[str, int]] = {}
         self.broken = False  # the controllers are away
         self.alive: list[Lease] = []  # of processes, which renew while time passes
-        self._seen = -1
+        self._seen: tuple[int, str] | None = None
         self._stack = ExitStack()
 
     def __enter__(self) -> Self:
         self.server = self._stack.enter_context(KubeServer())
         self._stack.enter_context(self.server.admitting(webhook(self.cluster)))
-        client = self.client()
+        client = self._stack.enter_context(self.server.client(direct=True))
         self.objects = Objects(client, TEAM)
         self.kserve = KServeImitation(client, TEAM, self.cluster)
         self.nodes = NodesImitation(self.objects, self.fate)
@@ -56,7 +67,7 @@ class KServeWorld:
         self._stack.close()
 
     def client(self, fuse: int = 0) -> ApiClient:
-        return self._stack.enter_context(self.server.client(fuse=fuse))
+        return self._stack.enter_context(self.server.client(fuse=fuse, direct=self._direct))
 
     def fate(self, pod: dict[str, Any]) -> str:
         return self.fates.get(pod["metadata"]["labels"].get("kontinual.dev/version"), "ready")
@@ -73,17 +84,22 @@ class KServeWorld:
             lease.renew()
         self.step()
 
+    def _look_seldom(self, seconds: float) -> None:
+        """As long as a step lasts at least: nothing new happens between more looks."""
+        self.sleep(max(seconds, MIN_STEP_SECONDS))
+
     def step(self) -> None:
         """The controllers' turn, if anything changed for them."""
-        if self.broken or self._seen == self._last_change():
+        if self.broken or self._seen == self._now_seen():
             return
-        self._seen = self._last_change()
+        self._seen = self._now_seen()
         self.kserve.step()
         self.nodes.step()
         self.edge.step()
 
-    def _last_change(self) -> int:
-        return self.server.store.last_change(ignoring={"leases", "configmaps"})
+    def _now_seen(self) -> tuple[int, str]:
+        changed = self.server.store.last_change(ignoring={"leases", "configmaps"})
+        return changed, str(self.fates)
 
     def gateway(self, client: ApiClient, *, check: Any) -> KServeGateway:
         api = KServeApi(client, TEAM, self.loop.name, check=check, sleep=self.sleep)
@@ -93,7 +109,7 @@ class KServeWorld:
 
     def lease(self, client: ApiClient) -> Lease:
         times = {"clock": self.seconds, "sleep": self.sleep}
-        return Lease(client, TEAM, "rollout", seconds=LEASE_SECONDS, **times)
+        return SteppedLease(client, TEAM, "rollout", seconds=LEASE_SECONDS, **times)
 
     def process(self, *, fuse: int = 0) -> dict[str, Any]:
         """The collaborators of a new process, which a fuse kills (see `KubeServer.client`)."""
@@ -106,7 +122,7 @@ class KServeWorld:
             "metrics": self.traffic,
             "registry": self.registry,
             "clock": self.clock,
-            "sleep": self.sleep,
+            "sleep": self._look_seldom,
         }
 
     def package(self, version: str) -> Path:

@@ -146,7 +146,7 @@ def test_a_challenger_that_never_gets_ready_is_given_up_with_the_reason(
     began = world.now
     result = run(world)
     assert result.outcome is Outcome.ROLLED_BACK
-    assert "version 2 is not deployed, not after 300 s" in result.reason
+    assert "version 2 is not deployed after 300 s" in result.reason
     assert "insufficient memory" in result.reason
     assert (world.now - began).total_seconds() >= 300
     world.assert_one_champion()

@@ -9,7 +9,7 @@ from kubernetes.client import ApiClient, CustomObjectsApi
 from kubernetes.client.exceptions import ApiException
 from kubernetes.watch import Watch
 
-from tests.kube.faults import Killed
+from tests.kube.clients import Killed
 from tests.kube.server import KubeServer
 
 WIDGETS = ("example.com", "v1", "team", "widgets")

@@ -1,10 +1,20 @@
 """A rollout, told by what a champion and a challenger do."""
 
+from pathlib import Path
+
 import pytest
 from rollout_world import Behaviour, World
 
 from kontinual.errors import GatewayError, KontinualError
-from kontinual.rollout import Phase, RolloutBusy, RolloutResult, abort, resume, rollout
+from kontinual.rollout import (
+    Phase,
+    RolloutBusy,
+    RolloutResult,
+    RolloutState,
+    abort,
+    resume,
+    rollout,
+)
 from kontinual.spec import Outcome
 
 
@@ -311,3 +321,30 @@ def test_a_damaged_state_is_named_and_not_overwritten(world: World) -> None:
     with pytest.raises(KontinualError, match=r"rollout\.json: not the state of a rollout"):
         run(world)
     assert world.store.path.read_text() == "{}"
+
+
+def test_a_rollout_taken_up_on_another_machine_fetches_the_package_anew(
+    world: World, tmp_path: Path
+) -> None:
+    deploy, given = world.gateway.deploy, []
+
+    def remember(version: str, package: Path) -> None:
+        given.append(package)
+        deploy(version, package)
+
+    save = world.store.save
+
+    def die(state: RolloutState) -> None:
+        save(state)
+        raise SystemExit
+
+    world.gateway.deploy = remember  # type: ignore[method-assign]
+    world.store.save = die  # type: ignore[method-assign]
+    with pytest.raises(SystemExit):
+        run(world)
+    world.store.save = save  # type: ignore[method-assign]
+    world.registry.package = lambda version: tmp_path / "fetched"  # type: ignore[method-assign]
+    resumed = resume(world.loop, **world.parts)
+    assert resumed is not None
+    assert resumed.outcome is Outcome.PROMOTED
+    assert given == [tmp_path / "fetched"]
