@@ -30,7 +30,6 @@ class TriggerClient:
         *,
         token: str = "",
         by: str | None = None,
-        verify: str | bool = True,
         transport: httpx.BaseTransport | None = None,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
@@ -40,7 +39,6 @@ class TriggerClient:
             url: of the service.
             token: bearer token.
             by: the person who acts; stands in the ledger beside the credential's name.
-            verify: file of the authorities that the service's certificate is checked by.
             transport: of the requests.
             sleep: waits between two questions.
         """
@@ -51,7 +49,6 @@ class TriggerClient:
             base_url=url,
             headers=headers,
             timeout=TIMEOUT_SECONDS,
-            verify=verify,
             transport=transport,
         )
         self._sleep = sleep

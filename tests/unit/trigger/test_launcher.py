@@ -5,13 +5,14 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from kontinual.spec import Loop, Outcome, RunRecord
-from kontinual.trigger import LocalLauncher, Run, claim
+from kontinual.trigger import Act, LauncherByKind, LocalLauncher, Run, RunKind, Wish, claim
+from kontinual.trigger.launcher import KILL_SECONDS
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 RUN = Run(id="toy-1", trigger=1, accepted_at=NOW)
@@ -168,3 +169,72 @@ def test_a_second_claim_of_a_finished_run_starts_nothing(tmp_path: Path) -> None
         return subprocess.run(command, check=False).returncode
 
     assert [claimed(), claimed()] == [0, claim.TAKEN]
+
+
+# A run whose step works on after the run itself is gone, and puts things right when asked to end.
+CAREFUL = """
+import pathlib, signal, subprocess, sys, time
+here = pathlib.Path(sys.argv[1])
+step = "import pathlib, signal, sys, time\\n"
+step += "def put_back(*_): time.sleep(0.3); (here / 'put back').touch(); sys.exit()\\n"
+step += f"here = pathlib.Path({str(here)!r}); signal.signal(signal.SIGTERM, put_back)\\n"
+step += "(here / 'up').touch(); time.sleep(60)"
+subprocess.run([sys.executable, "-c", step])
+"""
+STOP = Act(by="ana", reason="wrong data", at=NOW)
+
+
+def test_a_run_that_is_asked_to_end_has_ended_when_its_last_step_has(
+    make: Make, tmp_path: Path
+) -> None:
+    launcher = make(sys.executable, "-c", CAREFUL, str(tmp_path))
+    launcher.launch(RUN)
+    wait_until((tmp_path / "up").exists)
+    stopping = RUN.model_copy(update={"stop": STOP})
+    record: list[RunRecord] = []
+
+    def ended() -> bool:
+        launcher.stop(stopping)
+        record.extend(filter(None, [launcher.outcome(stopping)]))
+        return bool(record)
+
+    wait_until(ended)
+    assert (tmp_path / "put back").exists(), "the step was waited for"
+    assert record[0].outcome is Outcome.FAILED
+
+
+def test_a_run_that_does_not_listen_is_killed_after_a_while(make: Make, tmp_path: Path) -> None:
+    deaf = "import signal, pathlib, time; signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
+    deaf += f"pathlib.Path({str(tmp_path / 'up')!r}).touch(); time.sleep(60)"
+    launcher = make(sys.executable, "-c", deaf)
+    launcher.launch(RUN)
+    wait_until((tmp_path / "up").exists)
+    launcher.stop(RUN.model_copy(update={"stop": STOP}))
+    assert launcher.outcome(RUN) is None
+    long_ago = STOP.model_copy(update={"at": NOW - timedelta(seconds=KILL_SECONDS + 1)})
+    launcher.stop(RUN.model_copy(update={"stop": long_ago}))
+    assert outcome_of(launcher).reason.startswith("the run ended with signal 9 ")
+
+
+def test_a_run_that_never_was_is_stopped_already(make: Make) -> None:
+    launcher = make()
+    stopped = RUN.model_copy(update={"stop": STOP})
+    launcher.stop(stopped)
+    record = launcher.outcome(stopped)
+    assert record is not None
+    assert record.outcome is Outcome.FAILED
+
+
+def test_what_a_trigger_wishes_is_told_to_the_run(make: Make, tmp_path: Path) -> None:
+    wish = Wish(kind=RunKind.ROLLBACK, version="3", seed=7)
+    make().launch(RUN.model_copy(update={"wish": wish}))
+    wait_until(lambda: (tmp_path / "starts").exists() and (tmp_path / "starts").read_text())
+    told = "--run-id toy-1 --trigger 1 --seed 7 --version 3\n"
+    assert (tmp_path / "starts").read_text() == told
+
+
+def test_each_kind_of_run_has_its_own_launcher(make: Make, tmp_path: Path) -> None:
+    both = LauncherByKind({kind: make(kind.value) for kind in RunKind})
+    both.launch(RUN.model_copy(update={"wish": Wish(kind=RunKind.ROLLBACK)}))
+    wait_until(lambda: both.outcome(RUN))
+    assert "rollback: it can not be started" in both.outcome(RUN).reason
