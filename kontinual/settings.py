@@ -7,7 +7,13 @@ from typing import Literal
 from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-__all__ = ["Settings"]
+__all__ = ["OBJECT_STORE_SECRET", "STORE_VARIABLES", "Settings"]
+
+OBJECT_STORE_SECRET = "kontinual-object-store"  # noqa: S105  its name, on a cluster
+"""The Secret that steps of a run, and the trials of a search, have credentials from."""
+
+STORE_VARIABLES = ("AWS_ENDPOINT_URL", "AWS_REGION")
+"""What else they know of the store; no secrets."""
 
 
 class Settings(BaseSettings):

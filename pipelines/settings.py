@@ -6,6 +6,8 @@ being optional; on a laptop the tasks have the environment of the runner.
 
 from kfp import dsl, kubernetes
 
+from kontinual.settings import OBJECT_STORE_SECRET, STORE_VARIABLES
+
 __all__ = ["CONFIG_MAP", "OBJECT_STORE", "SETTINGS", "TRIGGER_TOKEN", "configured"]
 
 CONFIG_MAP = "kontinual-settings"
@@ -22,12 +24,11 @@ SETTINGS = (
     "KONTINUAL_TRAIN_IMAGE",
     "KONTINUAL_KFP",
     "KONTINUAL_KFP_UI",
-    "AWS_ENDPOINT_URL",
-    "AWS_REGION",
+    *STORE_VARIABLES,
 )
 # Secret → key in it → variable.
 OBJECT_STORE = (
-    "kontinual-object-store",
+    OBJECT_STORE_SECRET,
     {key: key for key in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")},
 )
 TRIGGER_TOKEN = ("kontinual-trigger", {"token": "KONTINUAL_TOKEN"})

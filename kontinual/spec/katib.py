@@ -51,7 +51,7 @@ class TrialJob(Strict):
     service_account: str | None = Field(default=None, description="default: the namespace's own")
     secrets: list[str] = Field(
         default_factory=list,
-        description="Secrets that become environment variables, such as a store's credentials",
+        description="Secrets that become environment variables, beside kontinual-object-store",
     )
 
 

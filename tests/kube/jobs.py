@@ -99,6 +99,7 @@ class LocalJobs:
                     running.process.wait()
 
     def _round(self, folder: Path) -> None:
+        self._collect_garbage()
         jobs = {j["metadata"]["uid"]: j for j in self._find("batch", "jobs")}
         for uid in self._running.keys() - jobs.keys():
             gone = self._running.pop(uid)
@@ -110,6 +111,20 @@ class LocalJobs:
             if uid not in self._running:
                 self._running[uid] = self._begin(job, folder)
             self._follow(self._running[uid])
+
+    def _collect_garbage(self) -> None:
+        """Remove what was made for an owner that had gone by then, as a cluster does."""
+        found = {
+            Key(group, plural, self._namespace, o["metadata"]["name"]): o["metadata"]
+            for group, plural in _OWNERS
+            for o in self._find(group, plural)
+        }
+        alive = {metadata["uid"] for metadata in found.values()}
+        for key, metadata in found.items():
+            owners = {o["uid"] for o in metadata.get("ownerReferences") or []}
+            if owners and not owners & alive:
+                with suppress(Refused):  # its owner was found dead in this round as well
+                    self._server.store.delete(key)
 
     def _begin(self, job: Json, folder: Path) -> _Running:
         self.started.append(job)
@@ -152,4 +167,11 @@ class LocalJobs:
         return self._server.store.find(Key(group, plural, self._namespace))[0]
 
 
+# What is owned stands before its owner: whatever is seen had one that is looked for later.
+_OWNERS = (
+    ("batch", "jobs"),
+    ("kubeflow.org", "trials"),
+    ("kubeflow.org", "suggestions"),
+    ("kubeflow.org", "experiments"),
+)
 _FAILED = ("Failed", "BackoffLimitExceeded", "Job has reached the specified backoff limit")

@@ -69,24 +69,17 @@ class KatibApi:
         """An Experiment as it is now; None when there is none."""
         return self._get("experiments", name)
 
+    def experiments(self, selector: str) -> list[dict[str, Any]]:
+        """Experiments by a label selector."""
+        return self._list("experiments", selector)
+
     def suggestion(self, name: str) -> dict[str, Any] | None:
         """The Suggestion of an Experiment, which has its name."""
         return self._get("suggestions", name)
 
     def trials(self, name: str) -> list[dict[str, Any]]:
         """The Trials of an Experiment."""
-        answer = self._patiently(
-            f"the trials of experiment {self.namespace}/{name} can not be read",
-            lambda: self._objects.list_namespaced_custom_object(
-                _GROUP,
-                _VERSION,
-                self.namespace,
-                "trials",
-                label_selector=f"{_OF_EXPERIMENT}={name}",
-            ),
-        )
-        items: list[dict[str, Any]] = answer["items"]
-        return items
+        return self._list("trials", f"{_OF_EXPERIMENT}={name}")
 
     def delete(self, name: str) -> None:
         """Remove an Experiment with its Trials and Jobs, if it is there."""
@@ -117,6 +110,16 @@ class KatibApi:
                 self.namespace, label_selector=selector
             ).items
         return found
+
+    def _list(self, plural: str, selector: str) -> list[dict[str, Any]]:
+        answer = self._patiently(
+            f"{plural} of {selector} in {self.namespace} can not be read",
+            lambda: self._objects.list_namespaced_custom_object(
+                _GROUP, _VERSION, self.namespace, plural, label_selector=selector
+            ),
+        )
+        items: list[dict[str, Any]] = answer["items"]
+        return items
 
     def _get(self, plural: str, name: str) -> dict[str, Any] | None:
         try:

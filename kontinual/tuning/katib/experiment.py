@@ -31,6 +31,7 @@ from kontinual.tuning.space import Space, Suggestion
 
 __all__ = [
     "COSTS",
+    "LOOP_LABEL",
     "RUN_LABEL",
     "Plan",
     "experiment",
@@ -39,7 +40,7 @@ __all__ = [
     "plan_search",
 ]
 
-_LOOP_LABEL = "kontinual.dev/loop"
+LOOP_LABEL = "kontinual.dev/loop"
 RUN_LABEL = "kontinual.dev/run"
 COSTS = ("seconds", "cpu_seconds", "peak_memory_bytes")
 """What a trial reports of itself beside its metrics."""
@@ -130,7 +131,7 @@ def run_label(run_id: str) -> str:
 def experiment(loop: Loop, plan: Plan, task: Task) -> V1beta1Experiment:
     """The Experiment of a plan, complete with the Job of its trials."""
     tuning = loop.training.tuning
-    labels = {_LOOP_LABEL: loop.name, RUN_LABEL: run_label(task.run_id)}
+    labels = {LOOP_LABEL: loop.name, RUN_LABEL: run_label(task.run_id)}
     return V1beta1Experiment(
         apiVersion="kubeflow.org/v1beta1",
         kind="Experiment",

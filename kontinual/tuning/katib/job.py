@@ -1,5 +1,6 @@
 """The Job of a trial: one restricted pod on the image that trains."""
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -28,7 +29,7 @@ from kubernetes.client import (
 )
 
 from kontinual.errors import SpecError
-from kontinual.settings import Settings
+from kontinual.settings import OBJECT_STORE_SECRET, STORE_VARIABLES, Settings
 from kontinual.spec import Loop
 from kontinual.spec.katib import TrialJob
 from kontinual.tuning.assignments import encode
@@ -51,8 +52,7 @@ class Task:
         span: number of the newest span to train on.
         seed: of every trial.
         image: that trials run in.
-        lake: fsspec URL.
-        tracking: MLflow's URI.
+        environment: variables that tell where the lake and MLflow are.
     """
 
     loop_url: str
@@ -60,8 +60,7 @@ class Task:
     span: int
     seed: int
     image: str
-    lake: str
-    tracking: str
+    environment: Mapping[str, str]
 
     @classmethod
     def of(
@@ -73,12 +72,12 @@ class Task:
             SpecError: no image is named, or a URL holds a password, which all could read who
                 may see the Experiment.
         """
-        lake, tracking = settings.lake_url, settings.tracking_uri
-        for name, value in (
-            ("loop", url),
-            ("KONTINUAL_LAKE", lake),
-            ("KONTINUAL_TRACKING", tracking),
-        ):
+        environment = {
+            "KONTINUAL_LAKE": settings.lake_url,
+            "KONTINUAL_TRACKING": settings.tracking_uri,
+            **{name: os.environ[name] for name in STORE_VARIABLES if name in os.environ},
+        }
+        for name, value in {"loop": url, **environment}.items():
             _check_no_password(name, value)
         return cls(
             loop_url=url,
@@ -86,8 +85,7 @@ class Task:
             span=span,
             seed=seed,
             image=_image(loop, settings),
-            lake=lake,
-            tracking=tracking,
+            environment=environment,
         )
 
 
@@ -159,12 +157,7 @@ def _pod(task: Task, job: TrialJob, arguments: list[str]) -> V1PodSpec:
 
 
 def _container(task: Task, job: TrialJob, arguments: list[str]) -> V1Container:
-    environment = {
-        "KONTINUAL_LAKE": task.lake,
-        "KONTINUAL_TRACKING": task.tracking,
-        "HOME": _TMP,
-        "PYTHONUNBUFFERED": "1",
-    }
+    environment = {**task.environment, "HOME": _TMP, "PYTHONUNBUFFERED": "1"}
     return V1Container(
         name=CONTAINER,
         image=task.image,
@@ -172,8 +165,7 @@ def _container(task: Task, job: TrialJob, arguments: list[str]) -> V1Container:
         command=["python", "-m", "kontinual.tuning.trial"],
         args=arguments,
         env=[V1EnvVar(name=name, value=value) for name, value in environment.items()],
-        env_from=[V1EnvFromSource(secret_ref=V1SecretEnvSource(name=s)) for s in job.secrets]
-        or None,
+        env_from=[_secret(OBJECT_STORE_SECRET, optional=True), *map(_secret, job.secrets)],
         resources=V1ResourceRequirements(requests=job.requests, limits=job.limits),
         security_context=V1SecurityContext(
             allow_privilege_escalation=False,
@@ -182,6 +174,10 @@ def _container(task: Task, job: TrialJob, arguments: list[str]) -> V1Container:
         ),
         volume_mounts=[V1VolumeMount(name="tmp", mount_path=_TMP)],
     )
+
+
+def _secret(name: str, *, optional: bool | None = None) -> V1EnvFromSource:
+    return V1EnvFromSource(secret_ref=V1SecretEnvSource(name=name, optional=optional))
 
 
 def _image(loop: Loop, settings: Settings) -> str:

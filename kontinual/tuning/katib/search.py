@@ -7,17 +7,19 @@ gives them, so a step that died and is started again takes up what it finds.
 import logging
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 from kontinual.errors import ClusterError, TrainingError
-from kontinual.interrupt import sigterm_interrupts
+from kontinual.interrupt import Interrupted, sigterm_interrupts
 from kontinual.spec import Loop
 from kontinual.tracking import TrialRecord
 from kontinual.training import check_trainers
 from kontinual.tuning.katib.api import KatibApi
 from kontinual.tuning.katib.experiment import (
+    LOOP_LABEL,
     RUN_LABEL,
     Plan,
     experiment,
@@ -92,6 +94,9 @@ def tune_on_katib(
     with sigterm_interrupts():
         try:
             search.run(tracker.trials)
+        except (Interrupted, KeyboardInterrupt):
+            search.cancel()
+            raise
         finally:
             search.clean_up()
     return TuningResult.of(harvest.records, loop.training.metric)
@@ -116,11 +121,18 @@ class _Search:
 
     def run(self, former: Callable[[], Sequence[TrialRecord]]) -> None:
         """Run, or go on with, both parts."""
+        self._remove_orphans()
         self._part("first", lambda: plan_first(self._first(former())))
         left = self._tuning.trials - len(self._harvest.records)
         if left > 0 and not self._is_over():
             done, space = self._harvest.points(), Space.of(self._loop)
             self._part("search", lambda: plan_search(space, self._tuning, trials=left, done=done))
+
+    def cancel(self) -> None:
+        """Delete at once: whoever stops a step may not leave it time for a second look."""
+        for part in reversed(_PARTS):
+            with suppress(ClusterError):
+                self._api.delete(experiment_name(self._task.run_id, part))
 
     def clean_up(self) -> None:
         """Delete what is not to be kept; trouble with that is told and hides no other."""
@@ -133,6 +145,17 @@ class _Search:
                     _log.info("experiment %s: deleted", self._full(name))
             except ClusterError as exc:
                 _log.error("%s; delete it by hand", exc)
+
+    def _remove_orphans(self) -> None:
+        """Delete what a former run of the loop was killed over; a loop has one run at a time."""
+        for found in self._api.experiments(f"{LOOP_LABEL}={self._loop.name}"):
+            owner = found["metadata"]["labels"].get(RUN_LABEL)
+            if owner != run_label(self._task.run_id) and not condition(
+                found, "Succeeded", "Failed"
+            ):
+                name = found["metadata"]["name"]
+                _log.warning("experiment %s: left by run %s, deleted", self._full(name), owner)
+                self._api.delete(name)
 
     def _first(self, former: Sequence[TrialRecord]) -> list[Suggestion]:
         space, metric = Space.of(self._loop), self._loop.training.metric

@@ -84,11 +84,11 @@ def record_of(
 def waiting(pods: Sequence[Any]) -> list[str]:
     """Why pods do not run, each reason once: `ErrImagePull: …`, `Unschedulable: …`."""
     reasons: dict[str, None] = {}
-    for pod in pods:
-        for held in pod.status.conditions or []:
+    for status in (pod.status for pod in pods if pod.status is not None):
+        for held in status.conditions or []:
             if held.type == "PodScheduled" and held.status == "False":
                 reasons[f"{held.reason}: {held.message}"] = None
-        for container in pod.status.container_statuses or []:
+        for container in status.container_statuses or []:
             state = container.state.waiting
             if state and state.reason not in {"ContainerCreating", "PodInitializing"}:
                 reasons[f"{state.reason}: {state.message or container.image}"] = None

@@ -21,7 +21,7 @@ from kontinual.tuning import Space, Suggestion, TuningResult
 from kontinual.tuning.assignments import read
 from kontinual.tuning.katib import Clock, KatibApi, Task, tune_on_katib
 from tests.cluster.imitation.katib import KatibController, admit
-from tests.kube.faults import Killed
+from tests.kube.clients import Killed
 from tests.kube.jobs import LocalJobs, Start, start_process
 from tests.kube.objects import Json, Key
 from tests.kube.server import KubeServer
@@ -130,6 +130,14 @@ class Cluster:
         group = "batch" if plural == "jobs" else "kubeflow.org"
         return self.server.store.find(Key(group, plural, NAMESPACE))[0]
 
+    def wait_until_empty(self) -> None:
+        """Until the cluster has removed all that belonged to a search."""
+        deadline = time.monotonic() + 60
+        kinds = ("experiments", "suggestions", "trials", "jobs")
+        while any(self.find(kind) for kind in kinds):
+            assert time.monotonic() < deadline, {kind: self.find(kind) for kind in kinds}
+            time.sleep(0.01)
+
     def delete(self, plural: str, name: str) -> None:
         self.server.store.delete(Key("kubeflow.org", plural, NAMESPACE, name))
 
@@ -144,8 +152,22 @@ def task(run: str = RUN) -> Task:
         span=1,
         seed=1,
         image="train:1",
-        lake="s3://lake",
-        tracking="http://mlflow",
+        environment={"KONTINUAL_LAKE": "s3://lake"},
+    )
+
+
+def former_trial(number: int, loss: float, **parameters: float) -> TrialRecord:
+    """A complete trial of an earlier search."""
+    return TrialRecord(
+        number=number,
+        algorithm="logistic_regression",
+        parameters=parameters,
+        metrics={"log_loss": loss},
+        seconds=1,
+        cpu_seconds=1,
+        peak_memory_bytes=1,
+        seed=1,
+        state="complete",
     )
 
 

@@ -42,7 +42,7 @@ def test_a_shell_hands_on_what_was_encoded() -> None:
 
 
 @given(st.data())
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=60, deadline=None)
 def test_every_suggestion_of_every_space_comes_back(data: st.DataObject) -> None:
     space = data.draw(spaces())
     suggestion = data.draw(suggestions(space))

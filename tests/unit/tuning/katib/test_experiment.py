@@ -29,8 +29,7 @@ _TASK = Task(
     span=7,
     seed=3,
     image="registry.example/kontinual/train:0.1.0",
-    lake="s3://lake/flights",
-    tracking="http://mlflow.kubeflow:5000",
+    environment={"KONTINUAL_LAKE": "s3://lake/flights", "KONTINUAL_TRACKING": "http://mlflow"},
 )
 _ALGORITHMS = ["random", "tpe", "multivariate-tpe", "cmaes", "sobol", "grid"]
 
@@ -60,7 +59,7 @@ def test_every_algorithm_renders_and_its_samplers_proposals_are_read(
 
 @given(st.data())
 @settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 def test_every_space_renders_and_what_katib_makes_of_it_is_read(
     make_loop: MakeLoop, data: st.DataObject
@@ -77,7 +76,7 @@ def test_every_space_renders_and_what_katib_makes_of_it_is_read(
 
 @given(st.data())
 @settings(
-    max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 def test_given_points_are_tried_as_they_are(make_loop: MakeLoop, data: st.DataObject) -> None:
     space = data.draw(spaces())
@@ -196,7 +195,7 @@ def test_the_pod_is_where_and_as_big_as_declared(make_loop: MakeLoop) -> None:
         "node_selector": {"pool": "gpu"},
         "tolerations": [{"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"}],
         "service_account": "trainer",
-        "secrets": ["object-store"],
+        "secrets": ["registry-of-models"],
     }
     job = _render(make_loop(katib={"job": wanted}))["spec"]["trialTemplate"]["trialSpec"]
     validate(job | {"metadata": {"name": "trial"}}, "1.30", strict=True)
@@ -205,7 +204,10 @@ def test_the_pod_is_where_and_as_big_as_declared(make_loop: MakeLoop) -> None:
         "requests": {"cpu": "2", "memory": "3Gi"},
         "limits": {"memory": "4Gi", "nvidia.com/gpu": "1"},
     }
-    assert pod["containers"][0]["envFrom"] == [{"secretRef": {"name": "object-store"}}]
+    assert pod["containers"][0]["envFrom"] == [
+        {"secretRef": {"name": "kontinual-object-store", "optional": True}},
+        {"secretRef": {"name": "registry-of-models"}},
+    ]
     assert pod["nodeSelector"] == {"pool": "gpu"}
     assert pod["tolerations"] == [
         {"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"}
@@ -247,6 +249,19 @@ def test_a_password_in_a_url_is_refused_for_all_could_read_it(make_loop: MakeLoo
         _task(make_loop(), tracking="http://me:secret@mlflow")
     with pytest.raises(SpecError, match=r"^loop: a URL with a password"):
         _task(make_loop(), url="ftp://me:secret@host/l.yaml")
+
+
+def test_trials_find_the_store_where_the_step_finds_it(
+    make_loop: MakeLoop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("AWS_REGION", raising=False)
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://minio:9000")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "no one's business")
+    assert _task(make_loop()).environment == {
+        "KONTINUAL_LAKE": "s3://lake",
+        "KONTINUAL_TRACKING": "http://mlflow",
+        "AWS_ENDPOINT_URL": "http://minio:9000",
+    }
 
 
 def test_trials_need_one_image(make_loop: MakeLoop) -> None:
