@@ -1,10 +1,12 @@
 """A run of the whole pipeline in the images that `make test-images` built."""
 
-import os
 import subprocess
+import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +21,16 @@ from examples.flights.prepare import flights
 from kontinual.lake import Lake
 from kontinual.settings import Settings
 from kontinual.spec import Loop, RunRecord, load_loop
+from tests.cluster.imitation.kserve.controller import KServeImitation
+from tests.cluster.imitation.kserve.nodes import GatewayImitation, NodesImitation
+from tests.cluster.imitation.kserve.objects import INFERENCE_SERVICES
+from tests.kube.server import KubeServer
 
 LOOP = Path(__file__).parents[2] / "examples/flights/loop.yaml"
 ROWS = 6_000
+NAMESPACE = "team"
 SOCKET_SECONDS = 60
+TURN_SECONDS = 0.1
 
 
 @dataclass(frozen=True)
@@ -34,11 +42,26 @@ class World:
     settings: Settings
 
     @property
+    def home(self) -> Path:
+        return self.settings.home
+
+    @property
     def environment(self) -> dict[str, str]:
-        return {"KONTINUAL_HOME": str(self.settings.home)}
+        """What a cluster's pods are told."""
+        return {
+            "KONTINUAL_HOME": str(self.home),
+            "KONTINUAL_GATEWAY": "kserve",
+            "KONTINUAL_PACKAGES": (self.home / "packages").as_uri(),
+            "KONTINUAL_PACKAGES_URI": "pvc://packages",
+            "KUBECONFIG": str(self.home / "kubeconfig"),
+        }
 
     def record(self, run_id: str) -> RunRecord | None:
         return Lake(self.settings.lake_url, self.loop).journal(run_id).record()
+
+    def package(self, storage_uri: str) -> Path:
+        """Where the folder is that KServe would fetch."""
+        return self.home / storage_uri.removeprefix("pvc://")
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -83,20 +106,64 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
     declared["training"]["tuning"] |= {"trials": 2, "parallel": 1}
     url = home / "loop.yaml"
     yaml.dump(declared, url)
-    rows = flights().query("departure < '2013-03-01'").sample(ROWS, random_state=1)
+    flown = flights()
+    early = flown[flown["departure"] < datetime(2013, 3, 1, tzinfo=UTC)]
+    rows = early.sample(ROWS, random_state=1)
     rows.to_parquet(home / "history.parquet", index=False, coerce_timestamps="us")
-    home.chmod(0o777)  # the images' user is another one
+    (home / "runs").mkdir()  # else the engine makes it, for root alone
+    for folder in (home, home / "runs"):
+        folder.chmod(0o777)  # the images' user is another one
     return World(url, load_loop(str(url)), Settings(home=home))
 
 
 @pytest.fixture(scope="session")
-def promoted(world: World, podman_socket: str) -> RunRecord:
+def cluster(world: World) -> Iterator[KubeServer]:
+    """A cluster's API with KServe's controller behind it, both imitated."""
+    with KubeServer() as server, server.client() as client:
+        kserve = KServeImitation(client, NAMESPACE)
+        nodes = NodesImitation(kserve.objects, lambda _: "ready")
+        gateway = GatewayImitation(kserve.objects, lambda *_: None)
+        YAML().dump(server.kubeconfig(namespace=NAMESPACE), world.home / "kubeconfig")
+        with _turning(kserve, nodes, gateway):
+            yield server
+
+
+@contextmanager
+def _turning(*controllers: KServeImitation | NodesImitation | GatewayImitation) -> Iterator[None]:
+    """Let controllers take turns as long as the block runs."""
+    over = threading.Event()
+
+    def turn() -> None:
+        while not over.wait(TURN_SECONDS):
+            for controller in controllers:
+                controller.step()
+
+    thread = threading.Thread(target=turn)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+
+
+@pytest.fixture(scope="session")
+def promoted(world: World, cluster: KubeServer, podman_socket: str) -> RunRecord:
     """The first run of the loop, each task in a container of its image."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("DOCKER_HOST", podman_socket)
         record = run_pipeline(world, "first")
     assert record is not None
     return record
+
+
+@pytest.fixture(scope="session")
+def inference_service(promoted: RunRecord, cluster: KubeServer) -> dict[str, Any]:
+    """What the run made on the cluster."""
+    assert promoted.reason
+    with cluster.client() as client:
+        (found,) = KServeImitation(client, NAMESPACE).objects.find(INFERENCE_SERVICES)
+    return found
 
 
 def run_pipeline(world: World, run_id: str) -> RunRecord | None:
@@ -109,13 +176,9 @@ def run_pipeline(world: World, run_id: str) -> RunRecord | None:
         cap_drop=["ALL"],
         security_opt=["no-new-privileges"],
         network_mode="host",
-        mounts=[Mount(str(world.settings.home), str(world.settings.home), type="bind")],
+        mounts=[Mount(str(world.home), str(world.home), type="bind")],
         environment=world.environment,
     )
-    before = os.umask(0)  # kfp makes the folders that the images' user writes to
-    try:
-        local.init(runner, pipeline_root=str(world.settings.home / "runs"), raise_on_error=False)
-        continual_learning(loop=str(world.url), run_id=run_id)
-    finally:
-        os.umask(before)
+    local.init(runner, pipeline_root=str(world.home / "runs"), raise_on_error=False)
+    continual_learning(loop=str(world.url), run_id=run_id)
     return world.record(run_id)

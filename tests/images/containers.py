@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Self
 
 import httpx
+import pytest
 
 from components.images import image
 
@@ -22,6 +23,11 @@ RESTRICTED = [
     "--network=host",
 ]
 READY_SECONDS = 180
+
+# kfp's DockerRunner leaves the sockets open that it read logs from.
+ignore_open_sockets = pytest.mark.filterwarnings(
+    "ignore:Exception ignored in. <socket:pytest.PytestUnraisableExceptionWarning"
+)
 
 
 def podman(*arguments: str) -> str:

@@ -11,12 +11,12 @@ import httpx
 import pyarrow.parquet as pq
 import pytest
 
-from kontinual.spec import RunRecord
-from kontinual.tracking import Tracker
 from tests.images.conftest import World
-from tests.images.containers import READY_SECONDS, Service, free_port, run
+from tests.images.containers import READY_SECONDS, Service, free_port, ignore_open_sockets, run
 
 TOKEN = "a-token-of-this-test"
+
+pytestmark = ignore_open_sockets
 
 
 def volume(source: Path, target: str, mode: str = "ro") -> str:
@@ -35,15 +35,15 @@ def collector(world: World, tmp_path_factory: pytest.TempPathFactory) -> Iterato
 
 
 @pytest.fixture(scope="module")
-def predictor(world: World, promoted: RunRecord, collector: Service) -> Iterator[Service]:
-    assert promoted.version is not None
-    package = Tracker(world.settings.tracking_uri, world.loop.name).package(promoted.version)
-    port = free_port()
-    command = ["python", "-m", "kontinual.serving", "--package=/mnt/models", f"--port={port}"]
-    command += [f"--version={promoted.version}", f"--collector={collector.url}"]
-    with Service(
-        "serve", *command, options=(volume(package, "/mnt/models"),), port=port
-    ) as service:
+def predictor(
+    world: World, inference_service: dict[str, Any], collector: Service
+) -> Iterator[Service]:
+    """Started as KServe starts it: the package at /mnt/models, the InferenceService's arguments."""
+    model, port = inference_service["spec"]["predictor"]["model"], free_port()
+    command = ["python", "-m", "kontinual.serving", "--package=/mnt/models", *model["args"]]
+    command += [f"--collector={collector.url}", f"--port={port}"]
+    options = (volume(world.package(model["storageUri"]), "/mnt/models"),)
+    with Service("serve", *command, options=options, port=port) as service:
         service.wait_ready("/v2/health/ready")
         yield service
 
