@@ -279,7 +279,7 @@ def _triggers(t: _Terms) -> list[Panel]:
                     "{{decision}} ({{source}})",
                 )
             ],
-            "What became of what was asked for. Why, the ledger says: kontinual ledger LOOP.",
+            "What became of what was asked for. Why, the ledger says: kontinual ledger show LOOP.",
         ),
         Panel(
             "Runs by outcome", [Query(t.rise("kontinual_runs_total", by="outcome"), "{{outcome}}")]

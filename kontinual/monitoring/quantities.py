@@ -98,6 +98,9 @@ def recording_rules(timing: Timing, *, services: Iterable[str]) -> list[Recordin
         AlertKind.MODEL_AGE: _model_age,
         AlertKind.NEW_LABELS: _new_labels,
         AlertKind.SERVICE_DOWN: lambda terms: _service_down(terms, services),
+        AlertKind.TRIGGER_WAITING: _trigger_waiting,
+        AlertKind.LAUNCH_FAILURES: lambda terms: _trigger_errors(terms, "launch"),
+        AlertKind.LEDGER_ERRORS: lambda terms: _trigger_errors(terms, "ledger"),
     }
     return [rule for kind, build in kinds.items() for rule in build(_Terms(timing, kind))]
 
@@ -246,6 +249,18 @@ def _service_down(t: _Terms, services: Iterable[str]) -> list[RecordingRule]:
         )
         for job in services
     ]
+
+
+def _trigger_waiting(t: _Terms) -> list[RecordingRule]:
+    """A ledger that does not answer shows as NaN, which fires nothing: `ledger_errors` does."""
+    age = f"max by (model) (kontinual_trigger_undecided_seconds{{{t.model}}})"
+    return [RecordingRule(t.kind.series, age)]
+
+
+def _trigger_errors(t: _Terms, kind: str) -> list[RecordingRule]:
+    window = t.timing.text(t.timing.window(t.kind))
+    counter = f'kontinual_trigger_errors_total{{{t.model}, kind="{kind}"}}'
+    return [RecordingRule(t.kind.series, f"sum by (model) (increase({counter}[{window}]))")]
 
 
 def _indented(expr: str) -> str:

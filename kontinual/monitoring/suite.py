@@ -17,8 +17,9 @@ from kontinual.spec import SCORE_BINS, Alert, AlertKind, Loop
 
 __all__ = ["render_rules_test"]
 
-_WITHOUT_ROWS = {AlertKind.MODEL_AGE, AlertKind.NEW_LABELS, AlertKind.SERVICE_DOWN}
-_WITHOUT_CHAMPION = {AlertKind.NEW_LABELS, AlertKind.SERVICE_DOWN}
+_OF_SERVICES = {kind for kind in AlertKind if kind.of_services}
+_WITHOUT_ROWS = {AlertKind.MODEL_AGE, AlertKind.NEW_LABELS, *_OF_SERVICES}
+_WITHOUT_CHAMPION = {AlertKind.NEW_LABELS, *_OF_SERVICES}
 _DAY = 86400
 
 
@@ -220,6 +221,25 @@ def _service_down(w: _World) -> list[dict[str, str]]:
     return [_series("up", f"{int(job not in down)}+0", {"job": job}) for job in SERVICES]
 
 
+def _trigger_waiting(w: _World) -> list[dict[str, str]]:
+    age = 2 * w.alert.threshold + 1 if w.bad else 0
+    return [w.gauge("kontinual_trigger_undecided_seconds", age, version="")]
+
+
+def _trigger_errors(kind: str) -> Callable[[_World], list[dict[str, str]]]:
+    """In a bad world each sample sees more failures than the threshold allows in a window."""
+
+    def world(w: _World) -> list[dict[str, str]]:
+        growth = 2 * w.alert.threshold + 1 if w.bad else 0
+        other = "ledger" if kind == "launch" else "launch"
+        return [
+            w.counter("kontinual_trigger_errors_total", growth, version="", kind=kind),
+            w.counter("kontinual_trigger_errors_total", 9, version="", kind=other),
+        ]
+
+    return world
+
+
 _EVIDENCE: dict[AlertKind, Callable[[_World], list[dict[str, str]]]] = {
     AlertKind.FEATURE_DRIFT: _feature_drift,
     AlertKind.PREDICTION_DRIFT: _prediction_drift,
@@ -230,4 +250,7 @@ _EVIDENCE: dict[AlertKind, Callable[[_World], list[dict[str, str]]]] = {
     AlertKind.MODEL_AGE: _model_age,
     AlertKind.NEW_LABELS: _new_labels,
     AlertKind.SERVICE_DOWN: _service_down,
+    AlertKind.TRIGGER_WAITING: _trigger_waiting,
+    AlertKind.LAUNCH_FAILURES: _trigger_errors("launch"),
+    AlertKind.LEDGER_ERRORS: _trigger_errors("ledger"),
 }

@@ -55,6 +55,22 @@ _TEXTS: dict[AlertKind, tuple[str, str]] = {
         '{{ $value | printf "%.0f" }} of service {{ $labels.service }} can not be reached, or '
         "Prometheus knows none; more than {threshold} asks for {action}.",
     ),
+    AlertKind.TRIGGER_WAITING: (
+        "A trigger of {{ $labels.model }} waits to be looked at",
+        "The oldest trigger of {{ $labels.model }} that nothing was decided about has waited for "
+        '{{ $value | printf "%.0f" }} s; more than {threshold} asks for {action}.',
+    ),
+    AlertKind.LAUNCH_FAILURES: (
+        "Runs of {{ $labels.model }} can not be started",
+        '{{ $value | printf "%.0f" }} times in the last {window} a run of {{ $labels.model }} '
+        "could not be started; more than {threshold} asks for {action}.",
+    ),
+    AlertKind.LEDGER_ERRORS: (
+        "The ledger of {{ $labels.model }} fails",
+        '{{ $value | printf "%.0f" }} times in the last {window} the ledger of '
+        "{{ $labels.model }} could not be read or written; more than {threshold} asks for "
+        "{action}.",
+    ),
 }
 
 

@@ -115,7 +115,9 @@ class AlertKind(StrEnum):
     requests with an anomaly; fall of ROC AUC below the reference's; greatest
     gap between the groups of a slice of (mean score - share of positives);
     age of the champion in days; matured labelled rows since the last training;
-    services that do not answer.
+    services that do not answer; seconds (of the wall clock) that the oldest trigger has
+    waited to be looked at; runs that could not be started, and failures to read or write the
+    ledger, each tried again.
     """
 
     FEATURE_DRIFT = "feature_drift"
@@ -127,6 +129,9 @@ class AlertKind(StrEnum):
     MODEL_AGE = "model_age"
     NEW_LABELS = "new_labels"
     SERVICE_DOWN = "service_down"
+    TRIGGER_WAITING = "trigger_waiting"
+    LAUNCH_FAILURES = "launch_failures"
+    LEDGER_ERRORS = "ledger_errors"
 
     @property
     def alertname(self) -> str:
@@ -141,6 +146,14 @@ class AlertKind(StrEnum):
         champion alone, and is absent where its window holds too few rows.
         """
         return f"kontinual:{self.value}:value"
+
+    @property
+    def of_services(self) -> bool:
+        """Does it speak of Kontinual's own services, and not of a model?"""
+        return self in {
+            *(AlertKind.SERVICE_DOWN, AlertKind.TRIGGER_WAITING),
+            *(AlertKind.LAUNCH_FAILURES, AlertKind.LEDGER_ERRORS),
+        }
 
     @property
     def shows_harm(self) -> bool:

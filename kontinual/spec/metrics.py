@@ -59,7 +59,10 @@ Trigger:
 | kontinual_triggers_held | gauge | model | triggers that wait for a final decision |
 | kontinual_trigger_undecided_seconds | gauge | model | age of the oldest trigger not yet examined |
 | kontinual_webhook_alerts_total | counter | model, result (recorded, duplicate, resolved, other_model) | alerts delivered |
-| kontinual_trigger_errors_total | counter | model, kind (ledger, champion, other) | failures, each tried again |
+| kontinual_trigger_errors_total | counter | model, kind (ledger, launch, follow, champion, other) | failures, each tried again |
+| kontinual_trigger_refused_total | counter | model, reason | requests refused: malformed, unauthenticated, forbidden, not_there, not_now, too_large |
+| kontinual_trigger_leads | gauge | model | 1 for the replica whose worker works |
+| kontinual_loop_paused | gauge | model | 1 while a person has paused the loop, or all loops |
 """
 
 __all__ = ["LOW_CONFIDENCE", "SCORE_BINS"]

@@ -84,9 +84,9 @@ def test_the_suite_holds_for_other_windows_holds_and_thresholds(
         }
         for kind, window, hold, rows in zip(
             AlertKind,
-            ["10s", "1m", "1h", "6h", "1d", "7d", "90d", "30d", "2h"],
-            ["0s", "1s", "10m", "0s", "2h", "0s", "7m", "0s", "1m"],
-            [1, 2, 10, 10_000, 3, 50, 1, 1, 1],
+            ["10s", "1m", "1h", "6h", "1d", "7d", "90d", "30d", "2h", "1h", "1d", "30s"],
+            ["0s", "1s", "10m", "0s", "2h", "0s", "7m", "0s", "1m", "5m", "0s", "0s"],
+            [1, 2, 10, 10_000, 3, 50, *[1] * 6],
             strict=True,
         )
     ]
@@ -136,6 +136,21 @@ SABOTAGE = {
         {"kind": "group_bias", "threshold": 0.2},
         "- min by (model, version, slice)",
         "- max by (model, version, slice)",
+    ),
+    "triggers that wait unseen": (
+        {"kind": "trigger_waiting", "threshold": 300},
+        "max by (model) (kontinual_trigger_undecided_seconds",
+        "min by (job) (kontinual_trigger_undecided_seconds",
+    ),
+    "other failures taken for launches": (
+        {"kind": "launch_failures", "threshold": 3, "window": "1h"},
+        'kind="launch"',
+        'kind="ledger"',
+    ),
+    "a ledger whose failures are not counted": (
+        {"kind": "ledger_errors", "threshold": 0, "window": "1h"},
+        'kind="ledger"',
+        'kind="other"',
     ),
     "a service that is overlooked": (
         {"kind": "service_down", "threshold": 0},
