@@ -12,6 +12,7 @@ Katib has a sidecar in the pod; samplers are objects in this process, not pods.
 """
 
 from tests.cluster.imitation.katib.controller import KatibController
+from tests.cluster.imitation.katib.crds import crds
 from tests.cluster.imitation.katib.webhook import admit, invalid
 
-__all__ = ["KatibController", "admit", "invalid"]
+__all__ = ["KatibController", "admit", "crds", "invalid"]
