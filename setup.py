@@ -34,8 +34,12 @@ KATIB = ["kubeflow-katib-api>=0.19,<0.20", "kubernetes>=30,<33"]
 
 TRACKING = ["mlflow>=3.10,<4"]
 
+# Where lake, declaration and packages lie on a cluster, by fsspec.
+STORES = ["gcsfs>=2024.6", "s3fs>=2024.6"]
+
 EXTRAS = {
     "data": [
+        *STORES,
         "dill>=0.3.1",
         "duckdb>=1.1",
         "setuptools<81",
@@ -44,6 +48,7 @@ EXTRAS = {
     ],
     "train": [
         *PIPELINE,
+        *STORES,
         *TRACKING,
         *KATIB,
         "cmaes>=0.11",
@@ -65,6 +70,7 @@ EXTRAS = {
     ],
     "control": [
         *PIPELINE,
+        *STORES,
         *TRACKING,
         "alembic>=1.14",
         "fastapi>=0.115",
