@@ -42,7 +42,8 @@ def main(
     log_as_json()
     try:
         declared, settings = load_loop(loop), Settings()
-        launcher = _launcher(declared, settings, loop, run_command)
+        lake = Lake(settings.lake_url, declared)
+        launcher = _launcher(declared, settings, loop, run_command, lake)
         tracker = Tracker(settings.tracking_uri, declared.name)
         serve(
             declared,
@@ -51,6 +52,7 @@ def main(
             port=port,
             launcher=launcher,
             champion=tracker,
+            notes=lambda run_id: lake.journal(run_id).notes(),
             # On Kubeflow it is a recurring run, which asks when it has been started.
             schedule=declared.schedule if settings.launcher == "local" else None,
             insecure=insecure,
@@ -61,10 +63,9 @@ def main(
 
 
 def _launcher(
-    declared: Loop, settings: Settings, loop: str, run_command: str | None
+    declared: Loop, settings: Settings, loop: str, run_command: str | None, lake: Lake
 ) -> LauncherByKind:
     """Retrainings run where the settings say; a rollback is a process beside the service."""
-    lake = Lake(settings.lake_url, declared)
 
     def local(command: list[str]) -> Launcher:
         folder = settings.home.resolve() / "runs"

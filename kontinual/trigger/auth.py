@@ -85,6 +85,10 @@ class Doorkeeper:
             return self._anybody
         return Identity(found.name, found.scopes | self._anybody.scopes)
 
+    def credential(self, name: str) -> Credential | None:
+        """The credential of this name, if it is one that is shown as a token."""
+        return next((c for c in self._tokens if c.name == name), None)
+
     def _by_token(self, authorization: str | None) -> Credential | None:
         """Compares digests in constant time, and all of them: how long it takes tells nothing."""
         if authorization is None or not authorization.startswith(BEARER):

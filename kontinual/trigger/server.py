@@ -23,6 +23,14 @@ from kontinual.trigger.evidence import EvidenceSource, PrometheusEvidence, Prome
 from kontinual.trigger.launcher import Launcher
 from kontinual.trigger.ledger import Ledger, utc_now
 from kontinual.trigger.metrics import TriggerMetrics
+from kontinual.trigger.page import (
+    Notes,
+    PrometheusFigures,
+    Sessions,
+    add_page,
+    no_notes,
+    session_key,
+)
 from kontinual.trigger.peer import PeerProtocol
 from kontinual.trigger.policy import Policy
 from kontinual.trigger.service import TriggerService
@@ -79,6 +87,7 @@ def serve(
     port: int,
     launcher: Launcher,
     champion: ChampionSource,
+    notes: Notes = no_notes,
     evidence: EvidenceSource | None = None,
     schedule: Schedule | None = None,
     insecure: bool = False,
@@ -92,6 +101,7 @@ def serve(
         port: of HTTP.
         launcher: where runs run.
         champion: who is champion.
+        notes: what the steps of a run wrote down, for the page.
         evidence: what is true now; Prometheus when left out.
         schedule: the calendar to keep; None where another keeps it.
         insecure: allow to do without a credential on a loopback address.
@@ -117,7 +127,16 @@ def serve(
         loop, ledger, worker, metrics=metrics, champion=watch, speedup=settings.speedup
     )
     metrics.watch(ledger, leads=lambda: worker.leads, clock=utc_now)
-    server = uvicorn.Server(_http(build_app(service, doorkeeper=doorkeeper), settings))
+    app = build_app(service, doorkeeper=doorkeeper)
+    key = session_key(settings.token.get_secret_value())
+    add_page(
+        app,
+        service,
+        Sessions(doorkeeper, key, clock=utc_now),
+        figures=PrometheusFigures(loop, settings.prometheus, speedup=settings.speedup),
+        notes=notes,
+    )
+    server = uvicorn.Server(_http(app, settings))
     with ExitStack() as stack:
         stack.callback(ledger.close)
         # Before any thread starts: who can not serve must not decide either.
