@@ -214,11 +214,16 @@ def make_cluster() -> Iterator[MakeCluster]:
     with ExitStack() as closing:
 
         @contextmanager
-        def build(loop: Loop, start: Start, environment: Mapping[str, str]) -> Iterator[Cluster]:
+        def build(
+            loop: Loop, start: Start, environment: Mapping[str, str], pause_seconds: float
+        ) -> Iterator[Cluster]:
             with KubeServer() as server, server.admitting(admit), server.client() as client:
                 jobs = LocalJobs(server, NAMESPACE, start=start, environment=environment)
                 katib = KatibController(client, NAMESPACE)
-                with jobs.running(pause_seconds=0.005), katib.running():
+                with (
+                    jobs.running(pause_seconds=pause_seconds),
+                    katib.running(pause_seconds=pause_seconds),
+                ):
                     yield Cluster(server, loop, katib, jobs)
 
         def make(
@@ -228,6 +233,8 @@ def make_cluster() -> Iterator[MakeCluster]:
         ) -> Cluster:
             loop = loop or flights()
             start = scripted(loop, trial) if trial else start_process
-            return closing.enter_context(build(loop, start, environment or {}))
+            # Real processes want the cores that waiting for them would take.
+            pause_seconds = 0.005 if trial else 0.2
+            return closing.enter_context(build(loop, start, environment or {}, pause_seconds))
 
         yield make

@@ -126,7 +126,7 @@ def test_katibs_jobs_find_what_this_process_finds_and_keep_it(
     with (tmp_path / "kubeconfig").open("w") as file:
         YAML().dump(cluster.server.kubeconfig(namespace=NAMESPACE), file)
     monkeypatch.setenv("KUBECONFIG", str(tmp_path / "kubeconfig"))
-    monkeypatch.setattr("kontinual.tuning.katib.search._POLL_SECONDS", 0.05)
+    monkeypatch.setattr("kontinual.tuning.katib.search._POLL_SECONDS", 0.2)
     tracker = Tracker(settings.tracking_uri, loop.name)
     result = search(
         loop,
