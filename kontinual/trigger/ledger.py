@@ -150,22 +150,25 @@ class Ledger:
             LeaseLost: another worker has taken over.
         """
         changed: list[int] = []
+        joined: set[int] = set()
         with self.writing(lease=lease) as writer:
             state = self._state(writer)
-            for number in numbers:
-                trigger = rows.trigger(writer.connection, self.loop, number)
-                if not trigger.is_open:
+            asked = rows.some_triggers(writer.connection, self.loop, numbers)
+            for number, trigger in ((n, asked[n]) for n in numbers if n in asked):
+                if not trigger.is_open or number in joined:
                     continue
                 decision = judge(trigger, state, writer.now)
                 if not _is_news(trigger, decision):
                     continue
                 changed.append(number)
                 if decision.answer is Answer.ACCEPT:
-                    changed += self._accept(writer, trigger, decision, judge)
+                    joined.update(self._accept(writer, trigger, decision, judge))
                     state = self._state(writer)
                 else:
                     write_decision(writer, trigger, decision)
-            return [rows.trigger(writer.connection, self.loop, n) for n in changed]
+            changed += sorted(joined)
+            now = rows.some_triggers(writer.connection, self.loop, changed)
+            return [now[number] for number in changed]
 
     # What is run
 
@@ -208,6 +211,11 @@ class Ledger:
             if only_open:
                 return rows.open_triggers(connection, self.loop)
             return rows.triggers(connection, self.loop, before=before, limit=limit)
+
+    def unseen_triggers(self) -> list[Trigger]:
+        """Those open ones about which something came that no decision has seen."""
+        with self.reading() as connection:
+            return rows.unseen_triggers(connection, self.loop)
 
     def open_summary(self) -> tuple[datetime | None, int]:
         """When the oldest trigger without any decision came, and how many are held."""

@@ -1,6 +1,6 @@
 """Reading the ledger's tables: one query each, and rows as the station's records."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -21,11 +21,13 @@ __all__ = [
     "run",
     "runs",
     "same_alerts",
+    "some_triggers",
     "to_entry",
     "to_run",
     "to_trigger",
     "trigger",
     "triggers",
+    "unseen_triggers",
 ]
 
 Row = Mapping[Any, Any]
@@ -107,6 +109,33 @@ def open_triggers(connection: Connection, loop: str) -> list[Trigger]:
     table = tables.triggers
     found = connection.execute(select(table).where(_is_open(loop)).order_by(table.c.id))
     return [to_trigger(row) for row in found.mappings()]
+
+
+def unseen_triggers(connection: Connection, loop: str) -> list[Trigger]:
+    """Those open triggers about which something came that no decision has seen."""
+    table = tables.triggers
+    news = or_(
+        table.c.answer.is_(None), table.c.resolved_at.is_not(None), table.c.approved.is_not(None)
+    )
+    found = connection.execute(select(table).where(_is_open(loop), news).order_by(table.c.id))
+    return [t for row in found.mappings() if not _knew_approval(t := to_trigger(row))]
+
+
+def _knew_approval(trigger: Trigger) -> bool:
+    """Is it held for another reason than that a person has to approve?"""
+    held = trigger.decision is not None and trigger.decision.rule != "approval"
+    return held and trigger.resolved_at is None
+
+
+def some_triggers(connection: Connection, loop: str, numbers: Sequence[int]) -> dict[int, Trigger]:
+    """The triggers of these numbers, as far as there are."""
+    table = tables.triggers
+    found: dict[int, Trigger] = {}
+    for i in range(0, len(numbers), MANY):
+        query = select(table).where(table.c.loop == loop, table.c.id.in_(numbers[i : i + MANY]))
+        rows = connection.execute(query).mappings()
+        found.update({row["id"]: to_trigger(row) for row in rows})
+    return found
 
 
 def open_summary(connection: Connection, loop: str) -> tuple[str | None, int]:

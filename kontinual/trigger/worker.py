@@ -172,12 +172,11 @@ class Worker:
 
     def _due(self, *, at_once: bool) -> list[Trigger]:
         """New triggers always; held ones now and then, and whenever something has changed."""
-        waiting = self._ledger.triggers(only_open=True)
         now = self._clock()
         if at_once or self._held_since is None or now - self._held_since >= self._look_again:
             self._held_since = now
-            return waiting
-        return [t for t in waiting if t.decision is None or _has_news(t)]
+            return self._ledger.triggers(only_open=True)
+        return self._ledger.unseen_triggers()
 
     def look_again(self) -> None:
         """A person has changed what holds triggers: look at all of them in the next pass."""
@@ -261,12 +260,6 @@ class Worker:
             record.reason,
             extra={"trigger": run.trigger, "run": run.id, "version": record.version},
         )
-
-
-def _has_news(trigger: Trigger) -> bool:
-    """Has something come for a held trigger that its decision did not know?"""
-    held_for_approval = trigger.decision is not None and trigger.decision.rule == "approval"
-    return trigger.resolved_at is not None or (held_for_approval and trigger.approved is not None)
 
 
 def _stopped(run: Run, record: RunRecord) -> RunRecord:
