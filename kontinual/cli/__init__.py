@@ -56,7 +56,9 @@ class LazyGroup(TyperGroup):
         module, inner = COMMANDS[name]
         app = importlib.import_module(f"kontinual.cli.{module}").app
         command: Any = typer.main.get_command(app)
-        return command.get_command(ctx, inner) if inner else command
+        command = command.get_command(ctx, inner) if inner else command
+        command.name = name  # a group of its own has none, and help would list it without
+        return command
 
 
 app = typer.Typer(cls=LazyGroup, no_args_is_help=True, add_completion=False)
