@@ -38,7 +38,8 @@ test-data: setup ## validation and lake in the environment of TFDV
 	@.venv-data/bin/python -m pytest $(DATA_TESTS) $(PYTEST_ARGS)
 
 .PHONY: test-integration
-test-integration: setup ## against the real servers
+test-integration: setup ## against the real servers, and in a real browser
+	@tools/browser.sh
 	@$(BIN)/pytest tests/integration $(MAIN_ONLY) $(PYTEST_ARGS)
 
 .PHONY: test-e2e

@@ -31,6 +31,8 @@ def up(loop: LoopPath) -> None:
     with Console().status("starting") as spinner:
         stack.up(report=lambda name: spinner.update(f"{name} is ready"))
     _print(stack.status())
+    told = f"page: {stack.settings.trigger}; to steer there, sign in with the token in "
+    Console().print(f"{told}{stack.files.token}", soft_wrap=True)
 
 
 @app.command()

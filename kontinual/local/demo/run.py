@@ -49,6 +49,7 @@ def demo(options: DemoOptions) -> DemoReport:
     console.print("starting Prometheus, Alertmanager, Envoy, collector and trigger")
     with Stack(settings, url, owned=True):
         console.print(f"Prometheus {settings.prometheus}   Alertmanager {settings.alertmanager}")
+        console.print(f"the loop's page, while it lasts: {settings.trigger}")
         first = first_run(
             loop,
             url,

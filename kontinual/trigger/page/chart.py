@@ -4,6 +4,7 @@ import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import pairwise
 
 from kontinual.trigger.page.figures import Figures, Line
 
@@ -65,7 +66,7 @@ def draw(figures: Figures, marks: Iterable[Mark]) -> Chart | None:
 def _parts(line: Line, gap: float) -> list[list[tuple[float, float]]]:
     """A line, broken where there was no data: nobody knows what was between."""
     parts = [[line.points[0]]]
-    for before, point in zip(line.points, line.points[1:], strict=False):
+    for before, point in pairwise(line.points):
         if point[0] - before[0] > gap:
             parts.append([])
         parts[-1].append(point)

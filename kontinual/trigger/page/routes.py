@@ -242,7 +242,7 @@ class _Page:
         answer = html(
             template,
             status=status,
-            loop=self._service.loop.name,
+            loop_name=self._service.loop.name,
             here=self._here,
             visit=visit,
             form=self._sessions.form_token(visit),
