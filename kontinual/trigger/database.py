@@ -17,7 +17,8 @@ from kontinual.errors import LedgerError
 
 __all__ = ["masked", "migrate", "newest_revision", "open_database", "revision"]
 
-BUSY_TIMEOUT_MS = 5000
+BUSY_TIMEOUT_MS = 5_000  # a writer waits so long for another, then it is refused
+HANGING_TIMEOUT_MS = 30_000  # a server ends the transaction of a client that is silent so long
 VERSION_TABLE = "ledger_version"  # MLflow, which may share the database, has its own
 
 
@@ -44,6 +45,7 @@ def open_database(url: str, *, must_exist: bool = False) -> Engine:
                 event.listen(engine, "begin", _begin_sqlite)
                 _upgrade(engine)
             else:
+                event.listen(engine, "connect", _set_up_server)
                 _insist(engine, url)
         except BaseException:
             engine.dispose()
@@ -167,6 +169,14 @@ def _set_up_sqlite(connection: Any, _record: Any) -> None:
     ):
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()
+
+
+def _set_up_server(connection: Any, _record: Any) -> None:
+    """A replica that hangs in a transaction must not hold up the others for ever."""
+    with connection.cursor() as cursor:
+        cursor.execute(f"SET lock_timeout = {BUSY_TIMEOUT_MS}")
+        cursor.execute(f"SET idle_in_transaction_session_timeout = {HANGING_TIMEOUT_MS}")
+    connection.commit()
 
 
 def _begin_sqlite(connection: Connection) -> None:

@@ -28,6 +28,7 @@ from kontinual.trigger import (
     archive,
     migrate,
 )
+from kontinual.trigger import database as database_module
 from kontinual.trigger.database import newest_revision
 from kontinual.trigger.lease import LeaseLost
 from kontinual.trigger.metrics import TriggerMetrics
@@ -237,6 +238,39 @@ def test_a_worker_that_slept_through_its_lease_can_not_write_over_its_successor(
         first.decide([1], judge_of(loop), lease=lease)
     assert first.runs() == []
     assert second.decide([1], judge_of(loop), lease=taken)
+
+
+def test_a_replica_that_hangs_in_a_transaction_holds_up_no_other_for_ever(
+    open_ledger: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(database_module, "BUSY_TIMEOUT_MS", 300)
+    first, second = open_ledger(), open_ledger()
+    first.ask_by_hand("before")
+    with first.writing(), pytest.raises(LedgerError, match=r"could not be written.*lock"):
+        second.ask_by_hand("meanwhile")
+    second.ask_by_hand("after")
+    assert [t.summary for t in second.triggers()] == ["before", "after"]
+
+
+def test_a_server_ends_the_transaction_of_a_replica_that_is_silent(
+    postgres: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = postgres.new_database()
+    migrate(url)
+    monkeypatch.setattr(database_module, "HANGING_TIMEOUT_MS", 200)
+    first, second = Ledger(url, "flights"), Ledger(url, "flights")
+
+    def hang() -> None:
+        with first.writing() as writer:
+            until(lambda: second.ask_by_hand("the other goes on"))
+            writer.receive([])
+            writer.connection.exec_driver_sql("SELECT 1")
+
+    with pytest.raises(LedgerError, match="idle-in-transaction timeout"):
+        hang()
+    assert len(first.triggers()) == 1, "and the first is well again"
+    first.close()
+    second.close()
 
 
 def test_a_servers_database_is_migrated_by_a_person_once(postgres: Any) -> None:
