@@ -6,6 +6,7 @@ from kontinual.lake.journal import RunJournal
 from kontinual.lake.labelled import ingest_labelled
 from kontinual.lake.lake import Lake
 from kontinual.lake.manifest import SpanManifest, Verdict
+from kontinual.lake.spanfile import repeated
 from kontinual.lake.store import LocalStore, RemoteStore, Store, open_store
 
 __all__ = [
@@ -21,4 +22,5 @@ __all__ = [
     "ingest_table",
     "is_holdout",
     "open_store",
+    "repeated",
 ]

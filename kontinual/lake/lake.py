@@ -154,8 +154,14 @@ class Lake:
             yield from read_parts(path, columns)
 
     def data_url(self, number: int) -> str:
-        """Full URL (or local path) of a span's parquet file, unchecked."""
-        return self.path(_folder(number), self.span(number).data_file)
+        """Full URL (or local path) of a span's parquet file.
+
+        Raises:
+            LakeError: there is no such span, or its data is not what was written.
+        """
+        manifest = self.span(number)
+        with self._data(manifest):
+            return self.path(_folder(number), manifest.data_file)
 
     # Verdicts ------------------------------------------------------------
 

@@ -26,9 +26,11 @@ from kontinual.spec import Data
 
 __all__ = ["Cell", "Rows", "query_rows", "table_rows"]
 
-MEMORY = "768MB"
-"""What DuckDB uses before it goes to the disk."""
+MEMORY_BYTES = 512 * 1024**2
+"""What DuckDB uses before it goes to the disk, at least."""
 _VECTOR_ROWS = 2048
+_GROUP_ROWS = 122_880
+"""Rows that DuckDB keeps together; it can not do with less memory than some of these groups."""
 _PARQUET = (".parquet", ".pq")
 _CSV = (".csv", ".csv.gz", ".csv.zip")
 _NULLS = ["", "#N/A", "<NA>", "N/A", "NA", "NULL", "NaN", "None", "n/a", "nan", "null"]
@@ -70,6 +72,8 @@ class Rows:
         self._refuse_numeric_time(relation, types[data.time])
         wanted = [data.id, data.time, data.label.name, *data.feature_names, *COLLECTED]
         self._columns = [name for name in wanted if name in types]
+        memory = max(MEMORY_BYTES, 4 * _GROUP_ROWS * 8 * len(self._columns))
+        connection.execute(f"SET memory_limit = '{memory // 1024**2}MiB'")
         time = _name(data.time)
         connection.execute(
             f"CREATE TABLE taken AS SELECT {', '.join(map(_name, self._columns))}, "
@@ -206,7 +210,9 @@ def _duckdb(what: str) -> Iterator[tuple[Any, Path]]:
     ):
         try:
             connection.execute("SET TimeZone = 'UTC'")
-            connection.execute(f"SET memory_limit = '{MEMORY}'")
+            connection.execute("SET enable_progress_bar = false")  # it would write to stdout
+            # Each thread wants memory of its own, and pandas, not DuckDB, takes most of the time.
+            connection.execute("SET threads = 1")
             # DuckDB opens no path that Python has not seen: names of local variables
             # must not stand for tables.
             connection.execute("SET python_enable_replacements = false")

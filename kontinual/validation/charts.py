@@ -7,14 +7,14 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-__all__ = ["limit_bar", "sparkline", "tally"]
+__all__ = ["limit_bar", "shares", "sparkline"]
 
 _BINS = 20
 _WIDTH, _HEIGHT = 160, 36
 Shares = npt.NDArray[np.float64]
 
 
-def tally(now: "pd.Series[Any]", before: "pd.Series[Any] | None") -> tuple[Shares, Shares | None]:
+def shares(now: "pd.Series[Any]", before: "pd.Series[Any] | None") -> tuple[Shares, Shares | None]:
     """Shares of a column's values in common bins now and before, each [bins].
 
     Numbers fall into (at most) 20 equal bins of the range of both, categories into their
@@ -34,8 +34,8 @@ def tally(now: "pd.Series[Any]", before: "pd.Series[Any] | None") -> tuple[Share
         counts = [
             v.astype(str).value_counts().reindex(top, fill_value=0).to_numpy() for v in values
         ]
-    shares = [c / max(1, len(v)) for c, v in zip(counts, values, strict=True)]
-    return shares[0], shares[1] if before is not None else None
+    found = [c / max(1, len(v)) for c, v in zip(counts, values, strict=True)]
+    return found[0], found[1] if before is not None else None
 
 
 def sparkline(name: str, now: Shares, before: Shares | None) -> str:

@@ -3,18 +3,16 @@
 Nothing here needs TFDV; `kontinual.validation.gate` adds what TFDV says.
 """
 
+import math
 from collections.abc import Iterator, Mapping
-from typing import Any
-
-import numpy as np
-import numpy.typing as npt
-import pandas as pd
 
 from kontinual.spec import Loop, Validation
 from kontinual.validation.expectation import Expectation
 from kontinual.validation.findings import Check, Finding, percent, quoted
+from kontinual.validation.look import Look
+from kontinual.validation.tally import Tally
 
-__all__ = ["check_rows", "null_share", "numbers"]
+__all__ = ["check_rows"]
 
 Expectations = Mapping[str, Expectation]
 _DOMINATED = 0.9
@@ -22,8 +20,8 @@ _DOMINATED = 0.9
 
 
 def check_rows(
-    frame: pd.DataFrame,
-    previous: pd.DataFrame | None,
+    now: Look,
+    previous: Look | None,
     *,
     loop: Loop,
     expected: Expectations,
@@ -31,85 +29,67 @@ def check_rows(
     """All that is odd about the rows of a span, column by column.
 
     Args:
-        frame: the rows.
+        now: the rows.
         previous: rows of the last accepted span; None for the first one.
         loop: its declaration, for the names of id and time and for the limits.
         expected: the columns that the kept schema asks for, by name.
     """
-    found = [*_too_few(frame, loop.validation), *_ids(frame, loop.data.id)]
-    found += _columns(frame, loop, expected)
-    for name, expectation in expected.items():
-        if name in frame.columns:
-            before = previous[name] if previous is not None and name in previous.columns else None
-            found += _column(frame[name], before, expectation, loop.validation)
+    found = [*_too_few(now.rows, loop.validation), *_ids(now, loop.data.id)]
+    found += _columns(now.columns, loop, expected)
+    for name, tally in now.tallies.items():
+        found += _column(tally, previous, expected[name], loop.validation)
     return found
 
 
-def null_share(column: "pd.Series[Any]") -> float:
-    """Share of values that are missing; 0 of an empty column."""
-    return float(column.isna().mean()) if len(column) else 0.0
-
-
-def numbers(column: "pd.Series[Any]") -> npt.NDArray[np.float64]:
-    """The values that are there, as float64; ValueError when one is text."""
-    return np.asarray(column.dropna(), dtype=np.float64)
-
-
-def _too_few(frame: pd.DataFrame, limits: Validation) -> Iterator[Finding]:
-    if len(frame) < limits.min_rows:
+def _too_few(rows: int, limits: Validation) -> Iterator[Finding]:
+    if rows < limits.min_rows:
         yield Finding(
             check=Check.ROWS,
-            sentence=f"the span holds {len(frame)} rows, but {limits.min_rows} are the least that "
+            sentence=f"the span holds {rows} rows, but {limits.min_rows} are the least that "
             "can be judged (validation.min_rows); wait for more labels, or lengthen data.span",
         )
 
 
-def _ids(frame: pd.DataFrame, name: str) -> Iterator[Finding]:
-    if name not in frame.columns:
-        return
-    twice = frame[name].duplicated(keep=False)
-    if twice.any():
-        example = frame.loc[twice, name].iloc[0]
+def _ids(now: Look, name: str) -> Iterator[Finding]:
+    if len(now.twins):
         yield Finding(
             check=Check.IDS,
             feature=name,
-            sentence=f"`{name}`: {int(twice.sum())} rows share their id with another row, such as "
-            f"{example!r}; a label refers to one row, so ids must be unique",
+            sentence=f"`{name}`: {len(now.twins)} rows share their id with another row, such as "
+            f"{now.twins.iloc[0]!r}; a label refers to one row, so ids must be unique",
         )
 
 
-def _columns(frame: pd.DataFrame, loop: Loop, expected: Expectations) -> Iterator[Finding]:
+def _columns(columns: list[str], loop: Loop, expected: Expectations) -> Iterator[Finding]:
     for name in expected:
-        if name not in frame.columns:
+        if name not in columns:
             yield Finding(
                 check=Check.COLUMN,
                 feature=name,
                 sentence=f"`{name}`: the column is missing, though the schema asks for it; "
-                f"the span has {_listed(frame.columns)}",
+                f"the span has {', '.join(columns)}",
             )
     known = {*expected, loop.data.id, loop.data.time}
-    for name in frame.columns:
-        if name not in known and not str(name).startswith("_"):
+    for name in columns:
+        if name not in known and not name.startswith("_"):
             yield Finding(
                 check=Check.COLUMN,
-                feature=str(name),
+                feature=name,
                 sentence=f"`{name}`: the schema knows no such column; declare it in loop.yaml and "
                 "run `kontinual schema accept`, or leave it out of the data",
             )
 
 
 def _column(
-    now: "pd.Series[Any]",
-    before: "pd.Series[Any] | None",
-    expectation: Expectation,
-    limits: Validation,
+    now: Tally, previous: Look | None, expectation: Expectation, limits: Validation
 ) -> Iterator[Finding]:
+    before = previous.tallies.get(expectation.name) if previous else None
     yield from _nulls(now, before, expectation, limits)
     wrong = list(_type(now, expectation))
     yield from wrong
-    if wrong or now.notna().sum() == 0:
+    if wrong or now.present == 0:
         return
-    yield from _constant(now, before, expectation)
+    yield from _constant(now, previous, expectation)
     if expectation.categorical:
         yield from _unseen(now, expectation, limits)
     else:
@@ -117,29 +97,26 @@ def _column(
 
 
 def _nulls(
-    now: "pd.Series[Any]",
-    before: "pd.Series[Any] | None",
-    expectation: Expectation,
-    limits: Validation,
+    now: Tally, before: Tally | None, expectation: Expectation, limits: Validation
 ) -> Iterator[Finding]:
-    share, name = null_share(now), expectation.name
-    earlier = null_share(before) if before is not None else None
+    share, name = now.null_share, expectation.name
     if not expectation.nullable and share > 0:
         yield Finding(
             check=Check.NULLS,
             feature=name,
-            sentence=f"`{name}`: {percent(share)} of its values are null ({int(now.isna().sum())} "
+            sentence=f"`{name}`: {percent(share)} of its values are null ({now.nulls} "
             "rows), but it is declared without `nullable: true`, so none may be",
         )
-    elif earlier is not None and share - earlier > limits.max_null_rise:
+    elif before is not None and share - before.null_share > limits.max_null_rise:
         yield Finding(
             check=Check.NULLS,
             feature=name,
-            sentence=f"`{name}`: {percent(share)} of its values are null, {percent(earlier)} were "
+            sentence=f"`{name}`: {percent(share)} of its values are null, "
+            f"{percent(before.null_share)} were "
             f"in the accepted span before; a rise of {percent(limits.max_null_rise)} is the most "
             "(validation.max_null_rise), so its source seems to be failing",
         )
-    elif len(now) and share == 1:
+    elif now.rows and now.present == 0:
         yield Finding(
             check=Check.NULLS,
             feature=name,
@@ -147,31 +124,22 @@ def _nulls(
         )
 
 
-def _type(now: "pd.Series[Any]", expectation: Expectation) -> Iterator[Finding]:
-    name, present = expectation.name, now.dropna()
-    if expectation.categorical:
-        odd = present[[not isinstance(v, str) for v in present]]
-    else:
-        odd = present[[isinstance(v, str | bytes | bool | np.bool_) for v in present]]
-        if odd.empty and expectation.type == "integer":
-            values = numbers(present)
-            odd = present[np.floor(values) != values]
-    if len(odd):
+def _type(now: Tally, expectation: Expectation) -> Iterator[Finding]:
+    if now.odd:
+        name = expectation.name
         wanted = {"number": "a number", "integer": "a whole number", "category": "text"}
         yield Finding(
             check=Check.TYPE,
             feature=name,
-            sentence=f"`{name}`: {percent(len(odd) / len(now))} of its values are not "
-            f"{wanted[expectation.type]}, such as {quoted(odd.iloc[0])}",
+            sentence=f"`{name}`: {percent(now.odd / now.rows)} of its values are not "
+            f"{wanted[expectation.type]}, such as {quoted(now.example)}",
         )
 
 
-def _constant(
-    now: "pd.Series[Any]", before: "pd.Series[Any] | None", expectation: Expectation
-) -> Iterator[Finding]:
-    if now.nunique() != 1 or len(now) < 2:
+def _constant(now: Tally, previous: Look | None, expectation: Expectation) -> Iterator[Finding]:
+    if now.varied or now.rows < 2:
         return
-    value, name = now.dropna().iloc[0], expectation.name
+    value, name = now.first, expectation.name
     if expectation.label:
         yield Finding(
             check=Check.CONSTANT,
@@ -180,27 +148,27 @@ def _constant(
             "tell apart",
         )
         return
-    shares = before.value_counts(normalize=True) if before is not None else pd.Series(dtype=float)
-    common = float(shares.iloc[0]) if len(shares) else 0.0
+    common = None
+    if previous is not None and name in previous.columns:
+        shares = previous.sample[name].value_counts(normalize=True)
+        common = float(shares.iloc[0]) if len(shares) else 0.0
     yield Finding(
         check=Check.CONSTANT,
         feature=name,
-        refuses=before is not None and common < _DOMINATED,
+        refuses=common is not None and common < _DOMINATED,
         sentence=f"`{name}`: it has become constant, every row has {quoted(value)}"
-        + (f" (its commonest value had {percent(common)} before)" if len(shares) else ""),
+        + (f" (its commonest value had {percent(common)} before)" if common else ""),
     )
 
 
-def _unseen(
-    now: "pd.Series[Any]", expectation: Expectation, limits: Validation
-) -> Iterator[Finding]:
-    present = now.dropna()
-    new = present[~present.isin(expectation.vocabulary)]
-    if new.empty:
+def _unseen(now: Tally, expectation: Expectation, limits: Validation) -> Iterator[Finding]:
+    if not now.strangers:
         return
-    share, name = len(new) / len(present), expectation.name
-    top = [f"{v!r} ({percent(c / len(present))})" for v, c in new.value_counts().head(3).items()]
-    rest = f" and {new.nunique() - 3} more" if new.nunique() > 3 else ""
+    share, name = now.strangers / now.present, expectation.name
+    known = set(expectation.vocabulary)
+    new = [(v, c) for v, c in now.counts.most_common() if v not in known]
+    top = [f"{v!r} ({percent(c / now.present)})" for v, c in new[:3]]
+    rest = f" and {len(new) - 3} more" if len(new) > 3 else ""
     yield Finding(
         check=Check.UNSEEN,
         feature=name,
@@ -211,25 +179,18 @@ def _unseen(
     )
 
 
-def _range(
-    now: "pd.Series[Any]", expectation: Expectation, limits: Validation
-) -> Iterator[Finding]:
-    values, name = numbers(now), expectation.name
-    low = -np.inf if expectation.low is None else expectation.low
-    high = np.inf if expectation.high is None else expectation.high
-    outside = values[(values < low) | (values > high) | np.isinf(values)]
-    if not len(outside):
+def _range(now: Tally, expectation: Expectation, limits: Validation) -> Iterator[Finding]:
+    if not now.outside:
         return
-    share, unit = len(outside) / len(values), f" {expectation.unit}" if expectation.unit else ""
+    name = expectation.name
+    low = -math.inf if expectation.low is None else expectation.low
+    high = math.inf if expectation.high is None else expectation.high
+    share, unit = now.outside / now.present, f" {expectation.unit}" if expectation.unit else ""
     yield Finding(
         check=Check.RANGE,
         feature=name,
         refuses=share > limits.max_out_of_range,
         sentence=f"`{name}`: {percent(share)} of its values lie outside [{low:g}, {high:g}]{unit}, "
-        f"from {outside.min():g} to {outside.max():g}; {percent(limits.max_out_of_range)} may "
+        f"from {now.outside_low:g} to {now.outside_high:g}; {percent(limits.max_out_of_range)} may "
         "(validation.max_out_of_range)",
     )
-
-
-def _listed(names: "pd.Index[str]") -> str:
-    return ", ".join(map(str, names))

@@ -1,13 +1,9 @@
 """How a schema would have to change for a declaration and a span; a person decides."""
 
 from collections.abc import Iterator, Mapping
-from typing import Any
 
-import numpy as np
-import pandas as pd
-
-from kontinual.validation.checks import numbers
 from kontinual.validation.expectation import Expectation
+from kontinual.validation.tally import Tally
 
 __all__ = ["changes", "evolve"]
 
@@ -17,7 +13,7 @@ Expectations = Mapping[str, Expectation]
 def evolve(
     kept: Expectations,
     declared: Expectations,
-    frame: pd.DataFrame | None,
+    shown: Mapping[str, Tally],
     *,
     reset: bool = False,
 ) -> dict[str, Expectation]:
@@ -30,7 +26,7 @@ def evolve(
     Args:
         kept: of the schema in force.
         declared: of loop.yaml.
-        frame: a span's rows that should be right; None for the declaration alone.
+        shown: columns of a span that should be right, by name; none for the declaration alone.
         reset: forget what was accepted earlier.
     """
     evolved = {}
@@ -39,8 +35,8 @@ def evolve(
         earlier = kept.get(name)
         if earlier is not None and not reset and earlier.type == expectation.type:
             wide = _union(wide, earlier)
-        if frame is not None and name in frame.columns and not expectation.label:
-            wide = _union(wide, _shown(frame[name], wide))
+        if name in shown and not expectation.label:
+            wide = _union(wide, _shown(shown[name], wide))
         evolved[name] = wide
     return evolved
 
@@ -86,19 +82,15 @@ def _union(wide: Expectation, other: Expectation) -> Expectation:
     )
 
 
-def _shown(column: "pd.Series[Any]", expectation: Expectation) -> Expectation:
+def _shown(tally: Tally, expectation: Expectation) -> Expectation:
     """What a column shows that the expectation does not allow."""
-    update: dict[str, object] = {"nullable": bool(column.isna().any())}
-    present = column.dropna()
+    update: dict[str, object] = {"nullable": tally.nulls > 0}
     if expectation.categorical:
-        texts = sorted({v for v in present if isinstance(v, str)} - set(expectation.vocabulary))
+        texts = sorted(set(tally.counts) - set(expectation.vocabulary))
         update["vocabulary"] = (*expectation.vocabulary, *texts)
-    elif len(present) and pd.api.types.is_numeric_dtype(present):
-        values = numbers(present)
-        values = values[np.isfinite(values)]
-        if len(values):
-            update["low"] = _least(expectation.low, float(values.min()))
-            update["high"] = _greatest(expectation.high, float(values.max()))
+    elif tally.low <= tally.high:
+        update["low"] = _least(expectation.low, tally.low)
+        update["high"] = _greatest(expectation.high, tally.high)
     return expectation.model_copy(update=update)
 
 

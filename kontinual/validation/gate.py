@@ -11,6 +11,7 @@ from kontinual.errors import KontinualError
 from kontinual.lake import Lake, SpanManifest, Verdict
 from kontinual.spec import Loop
 from kontinual.validation import distances
+from kontinual.validation.beam import pipeline_options
 from kontinual.validation.checks import check_rows
 from kontinual.validation.distances import Distance, Measured
 from kontinual.validation.expectation import Expectation, declared
@@ -19,7 +20,8 @@ from kontinual.validation.leakage import check_leakage
 from kontinual.validation.report import ReportFacts, report_html
 from kontinual.validation.schema import expectations, infer, limited
 from kontinual.validation.schema_store import SchemaStore, SchemaVersion
-from kontinual.validation.statistics import describe, import_tfdv
+from kontinual.validation.statistics import import_tfdv
+from kontinual.validation.subject import Subject, of_frame, of_span, statistics_of
 from kontinual.validation.unit_check import check_units
 
 __all__ = ["Examination", "ensure_schema", "examine", "validate_span"]
@@ -70,14 +72,19 @@ def validate_span(loop: Loop, lake: Lake, number: int, *, report: Path) -> Verdi
 
     Raises:
         LakeError: the span or an earlier one can not be read; nothing is judged then.
+        SpecError: `validation.beam` names an option that there is not; nothing is judged then.
         KontinualError: TFDV is missing or failed; nothing is judged then.
     """
-    manifest, frame = lake.span(number), lake.read(number)
+    pipeline_options(loop.validation.beam)  # a mistake in them should not wait for a large span
+    manifest = lake.span(number)
     schema, about = ensure_schema(loop, lake)
+    expected = expectations(schema)
     before = [s for s in lake.accepted() if s.number < number]
-    previous = lake.read(before[-1].number) if before else None
-    trained = _trained_rows(lake, manifest, before)
-    result = examine(frame, previous, trained, loop=loop, schema=schema)
+    now = of_span(lake, number, expected)
+    previous = of_span(lake, before[-1].number, expected) if before else None
+    rows = _trained_rows(lake, manifest, before)
+    trained = None if rows is None else of_frame(rows, loop, expected)
+    result = examine(now, previous, trained, loop=loop, schema=schema)
     verdict = _verdict(result, number)
     standing = lake.verdict(number)
     overruled = standing is not None and standing.by_person
@@ -93,7 +100,8 @@ def validate_span(loop: Loop, lake: Lake, number: int, *, report: Path) -> Verdi
         anomalies=result.anomalies,
         tfdv_version=import_tfdv().__version__,
     )
-    html = report_html(facts, frame, previous, expected=expectations(schema))
+    seen = previous.look if previous else None
+    html = report_html(facts, now.look, seen, expected=expected)
     report.parent.mkdir(parents=True, exist_ok=True)
     report.write_text(html, encoding="utf-8")
     if standing is not None and overruled:
@@ -112,8 +120,7 @@ def ensure_schema(loop: Loop, lake: Lake) -> tuple[Any, SchemaVersion]:
     if not spans:
         raise KontinualError(f"loop {loop.name} has no spans yet; run `kontinual ingest` first")
     first, expected = spans[0], declared(loop)
-    statistics = describe(lake.read(first.number), expected, ignore=_unjudged(loop))
-    schema = infer(statistics, expected)
+    schema = infer(statistics_of(lake, first.number, expected), expected)
     about = store.keep(
         schema,
         after=0,
@@ -126,9 +133,9 @@ def ensure_schema(loop: Loop, lake: Lake) -> tuple[Any, SchemaVersion]:
 
 
 def examine(
-    frame: pd.DataFrame,
-    previous: pd.DataFrame | None,
-    trained: pd.DataFrame | None,
+    now: Subject,
+    previous: Subject | None,
+    trained: Subject | None,
     *,
     loop: Loop,
     schema: Any,
@@ -136,48 +143,39 @@ def examine(
     """Everything that is odd about a span's rows.
 
     Args:
-        frame: the rows.
+        now: the rows.
         previous: rows of the accepted span before.
         trained: rows that models learned from so far; given for a served span only.
         loop: the declaration.
         schema: the schema in force.
     """
     expected = expectations(schema)
+    look, before = now.look, previous.look if previous else None
     found = _undeclared(expected, declared(loop))
-    found += check_rows(frame, previous, loop=loop, expected=expected)
-    if frame.empty:
+    found += check_rows(look, before, loop=loop, expected=expected)
+    if look.rows == 0:
         return Examination(found, [], [])
     broken = {f.feature for f in found if f.check is Check.TYPE}
-    sound = {n: e for n, e in expected.items() if n in frame.columns and n not in broken}
-    found += check_units(frame, previous, time=loop.data.time, expected=sound)
-    found += check_leakage(frame, previous, label=loop.data.label.name, expected=sound)
-    measured = _measure(frame, previous, trained, loop=loop, schema=schema, expected=expected)
+    sound = {n: e for n, e in expected.items() if n in look.tallies and n not in broken}
+    rows, earlier = look.sample, before.sample if before else None
+    found += check_units(rows, earlier, time=loop.data.time, expected=sound)
+    found += check_leakage(rows, earlier, label=loop.data.label.name, expected=sound)
+    measured = _measure(now, previous, trained, loop=loop, schema=schema)
     found += distances.findings(measured)
     found += _said_by_tfdv(measured, found)
     return Examination(_ordered(found), measured.distances, measured.anomalies)
 
 
 def _measure(
-    frame: pd.DataFrame,
-    previous: pd.DataFrame | None,
-    trained: pd.DataFrame | None,
-    *,
-    loop: Loop,
-    schema: Any,
-    expected: dict[str, Expectation],
+    now: Subject, previous: Subject | None, trained: Subject | None, *, loop: Loop, schema: Any
 ) -> Measured:
-    def statistics(rows: pd.DataFrame | None) -> Any:
-        return None if rows is None else describe(rows, expected, ignore=_unjudged(loop))
-
-    others = (
-        min(len(f) for f in (previous, trained) if f is not None) if previous is not None else 0
-    )
-    slack = distances.slack(len(frame), others)
+    others = [s.look.rows for s in (previous, trained) if s is not None] if previous else [0]
+    slack = distances.slack(now.look.rows, min(others))
     return distances.measure(
-        statistics(frame),
+        now.statistics,
         limited(schema, loop.validation, slack=slack),
-        previous=statistics(previous),
-        trained=statistics(trained),
+        previous=previous.statistics if previous else None,
+        trained=trained.statistics if trained else None,
     )
 
 
@@ -223,8 +221,8 @@ def _trained_rows(
     """What models learned from so far; with one older span it would only repeat the drift."""
     if manifest.source != "collector" or len(before) < 2:
         return None
-    rows = lake.training_rows(before[-1].number, seed=manifest.number)
-    return rows.sample(min(len(rows), _TRAINED_ROWS), random_state=manifest.number)
+    newest = before[-1].number
+    return lake.training_rows(newest, seed=manifest.number, at_most=_TRAINED_ROWS)
 
 
 def _verdict(result: Examination, number: int) -> Verdict:
@@ -235,10 +233,6 @@ def _verdict(result: Examination, number: int) -> Verdict:
         at=datetime.now(UTC),
         tfdv_version=import_tfdv().__version__,
     )
-
-
-def _unjudged(loop: Loop) -> set[str]:
-    return {loop.data.id, loop.data.time}
 
 
 def _ordered(found: list[Finding]) -> list[Finding]:

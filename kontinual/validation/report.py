@@ -10,11 +10,13 @@ from pydantic import BaseModel, ConfigDict
 
 from kontinual.lake import SpanManifest, Verdict
 from kontinual.spec import Loop
-from kontinual.validation.charts import limit_bar, sparkline, tally
+from kontinual.validation.charts import limit_bar, shares, sparkline
 from kontinual.validation.distances import Distance
 from kontinual.validation.expectation import Expectation
 from kontinual.validation.findings import Check, percent
+from kontinual.validation.look import Look
 from kontinual.validation.schema_store import SchemaVersion
+from kontinual.validation.tally import Tally
 
 __all__ = ["ReportFacts", "report_html"]
 
@@ -65,8 +67,8 @@ class ReportFacts(BaseModel):
 
 def report_html(
     facts: ReportFacts,
-    frame: pd.DataFrame,
-    previous: pd.DataFrame | None,
+    now: Look,
+    previous: Look | None,
     *,
     expected: Mapping[str, Expectation],
 ) -> str:
@@ -74,7 +76,7 @@ def report_html(
 
     Args:
         facts: verdict, notes and measures.
-        frame: the span's rows.
+        now: the span's rows.
         previous: rows of the accepted span before.
         expected: the schema's columns by name.
     """
@@ -90,7 +92,7 @@ def report_html(
 {_facts(facts)}
 {_list("Reasons", facts.verdict.reasons)}
 {_list("What validation found, over which a person decided", facts.found)}
-{_features(facts, frame, previous, expected)}
+{_features(facts, now, previous, expected)}
 {_list("Notes, none of them a reason to refuse", facts.notes)}
 {_anomalies(facts)}
 </body></html>
@@ -147,14 +149,14 @@ def _ticks(sentence: str) -> str:
 
 def _features(
     facts: ReportFacts,
-    frame: pd.DataFrame,
-    previous: pd.DataFrame | None,
+    now: Look,
+    previous: Look | None,
     expected: Mapping[str, Expectation],
 ) -> str:
     skew = any(d.check is Check.SKEW for d in facts.distances)
     heads = ["Feature", "Null", "Values", "Distribution", "Drift"] + (["Skew"] if skew else [])
     rows = "".join(
-        _feature(name, e, facts, frame, previous, skew=skew) for name, e in expected.items()
+        _feature(name, e, facts, now, previous, skew=skew) for name, e in expected.items()
     )
     key = "<b>filled: now</b>" + (", <i>line: the span before</i>" if previous is not None else "")
     return (
@@ -169,8 +171,8 @@ def _feature(
     name: str,
     expectation: Expectation,
     facts: ReportFacts,
-    frame: pd.DataFrame,
-    previous: pd.DataFrame | None,
+    now: Look,
+    previous: Look | None,
     *,
     skew: bool,
 ) -> str:
@@ -179,14 +181,14 @@ def _feature(
     unit = f", {escape(expectation.unit)}" if expectation.unit else ""
     head = f'<th scope="row"><code>{escape(name)}</code><br><small>{kind}{unit}</small></th>'
     opened = f'<tr class="{"refused" if refused else "fine"}">{head}'
-    if name not in frame.columns:
+    if name not in now.tallies:
         return f'{opened}<td colspan="{5 if skew else 4}">missing</td></tr>'
-    before = previous[name] if previous is not None and name in previous.columns else None
-    now = frame[name]
+    seen = previous if previous is not None and name in previous.tallies else None
+    sample = now.sample[name]
     cells = [
-        _nulls(now, before),
-        _values(now),
-        sparkline(name, *tally(now, before)),
+        _nulls(now.tallies[name], seen.tallies[name] if seen else None),
+        _values(sample, now.tallies[name]),
+        sparkline(name, *shares(sample, seen.sample[name] if seen else None)),
         _distance(facts, name, Check.DRIFT),
     ]
     if skew:
@@ -194,19 +196,21 @@ def _feature(
     return opened + "".join(f"<td>{c}</td>" for c in cells) + "</tr>"
 
 
-def _nulls(now: "pd.Series[Any]", before: "pd.Series[Any] | None") -> str:
+def _nulls(now: Tally, before: Tally | None) -> str:
     earlier = (
-        f"<br><small>before {percent(before.isna().mean())}</small>" if before is not None else ""
+        f"<br><small>before {percent(before.null_share)}</small>" if before is not None else ""
     )
-    return percent(now.isna().mean()) + earlier
+    return percent(now.null_share) + earlier
 
 
-def _values(column: "pd.Series[Any]") -> str:
-    present = column.dropna()
+def _values(sample: "pd.Series[Any]", tally: Tally) -> str:
+    present = sample.dropna()
     if present.empty:
         return "none"
     if pd.api.types.is_numeric_dtype(present):
         low, middle, high = np.quantile(present.to_numpy(float), [0, 0.5, 1])
+        low = min(low, tally.low, tally.outside_low)
+        high = max(high, tally.high, tally.outside_high)
         return f"{low:g} … {high:g}<br><small>median {middle:g}</small>"
     top = present.value_counts(normalize=True).head(3)
     shown = ", ".join(f"{escape(str(v))} {percent(s)}" for v, s in top.items())

@@ -10,6 +10,7 @@ from kontinual.spec import Loop
 from kontinual.validation.evolution import changes, evolve
 from kontinual.validation.expectation import Expectation, declared
 from kontinual.validation.gate import ensure_schema
+from kontinual.validation.look import look_at
 from kontinual.validation.schema import expectations, rewrite
 from kontinual.validation.schema_store import SchemaStore, SchemaVersion
 from kontinual.validation.statistics import import_tfdv
@@ -59,12 +60,11 @@ def propose(
         )
     schema, about = ensure_schema(loop, lake)
     number = lake.spans()[-1].number if span is None else span
-    frame = lake.read(number)
-    missing = [name for name in wanted if name not in frame.columns]
-    if features:
-        frame = frame[[c for c in frame.columns if c in features]]
+    tallies = look_at(lake, number, wanted).tallies
+    missing = [name for name in wanted if name not in tallies]
+    shown = {name: t for name, t in tallies.items() if not features or name in features}
     kept = expectations(schema)
-    evolved = evolve(kept, wanted, frame, reset=reset)
+    evolved = evolve(kept, wanted, shown, reset=reset)
     return Proposal(about, number, changes(kept, evolved), missing, evolved, schema)
 
 

@@ -4,7 +4,7 @@ import io
 import logging
 import os
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from typing import Any
 
@@ -14,7 +14,7 @@ import pandas as pd
 from kontinual.errors import KontinualError
 from kontinual.validation.expectation import Expectation
 
-__all__ = ["describe", "import_tfdv", "tabulate"]
+__all__ = ["describe", "import_tfdv", "stats_options", "tabulate"]
 
 _RANKS = 10_000  # a vocabulary's greatest length
 
@@ -45,19 +45,35 @@ def describe(frame: pd.DataFrame, expected: Mapping[str, Expectation], *, ignore
         expected: columns the schema knows, by name.
         ignore: columns left out, such as id and time; those with `_` are left out anyway.
     """
-    tfdv = import_tfdv()
-    options = tfdv.StatsOptions(num_rank_histogram_buckets=_RANKS)
-    return tfdv.generate_statistics_from_dataframe(
-        tabulate(frame, expected, ignore=ignore), options
-    )
+    table = tabulate(frame, expected, ignore=ignore)
+    return import_tfdv().generate_statistics_from_dataframe(table, stats_options())
+
+
+def stats_options() -> Any:
+    """What TFDV is asked for, whichever way it goes."""
+    return import_tfdv().StatsOptions(num_rank_histogram_buckets=_RANKS)
 
 
 def tabulate(
-    frame: pd.DataFrame, expected: Mapping[str, Expectation], *, ignore: set[str]
+    frame: pd.DataFrame,
+    expected: Mapping[str, Expectation],
+    *,
+    ignore: set[str],
+    whole: Collection[str] | None = None,
 ) -> pd.DataFrame:
-    """The columns as TFDV should see them: whole numbers as INT, and one type in each column."""
+    """The columns as TFDV should see them: whole numbers as INT, and one type in each column.
+
+    Args:
+        frame: the rows, or a part of them.
+        expected: columns the schema knows, by name.
+        ignore: columns left out; those with `_` are left out anyway.
+        whole: columns that hold whole numbers in all parts; where it is left out the frame is
+            all there is, and its values tell.
+    """
     columns = {
-        str(name): _column(frame[name], expected.get(str(name)))
+        str(name): _column(
+            frame[name], expected.get(str(name)), None if whole is None else name in whole
+        )
         for name in frame.columns
         if name not in ignore and not str(name).startswith("_")
     }
@@ -79,15 +95,16 @@ def _silence() -> Iterator[None]:
             logging.root.handlers[:] = handlers
 
 
-def _column(column: "pd.Series[Any]", expectation: Expectation | None) -> "pd.Series[Any]":
+def _column(
+    column: "pd.Series[Any]", expectation: Expectation | None, whole: bool | None
+) -> "pd.Series[Any]":
     kind = column.dtype.kind
-    if kind in "iufb":
-        whole = expectation is not None and expectation.type == "integer" and kind == "f"
-        if whole and bool((column.dropna() % 1 == 0).all()):
-            return column.astype("Int64")
-        if expectation is not None and expectation.type == "number":
-            return column.astype(np.float64)
-        return column
-    return column.map(lambda v: v if isinstance(v, str) else str(v), na_action="ignore").astype(
-        object
-    )
+    if kind not in "iufb":
+        texts = column.map(lambda v: v if isinstance(v, str) else str(v), na_action="ignore")
+        return texts.astype(object)
+    if expectation is not None and expectation.type == "number":
+        return column.astype(np.float64)
+    if whole is None:
+        integer = expectation is not None and expectation.type == "integer"
+        whole = integer and kind == "f" and bool((column.dropna() % 1 == 0).all())
+    return column.astype("Int64") if whole else column

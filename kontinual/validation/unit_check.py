@@ -5,9 +5,9 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
-from kontinual.validation.checks import numbers
 from kontinual.validation.expectation import Expectation
 from kontinual.validation.findings import Check, Finding
+from kontinual.validation.tally import numbers
 from kontinual.validation.units import UnitChange, Values, distance_between, unit_change
 
 __all__ = ["check_units"]

@@ -10,6 +10,8 @@ import pytest
 from kontinual.errors import LakeError
 from kontinual.lake import Verdict
 from kontinual.validation import SchemaStore, accept, ensure_schema, examine, propose, validate_span
+from kontinual.validation.schema import expectations
+from kontinual.validation.subject import of_frame
 
 pytestmark = pytest.mark.data
 
@@ -58,7 +60,8 @@ def test_small_samples_of_neighbouring_weeks_are_accepted(flights, loop, lake):
         first, second = rng.uniform(15, 45, 2)
         before = window(flights, start, first, seed=seed)
         now = window(flights, start + pd.Timedelta(days=first), second, seed=seed + 1)
-        result = examine(now, before, None, loop=loop, schema=schema)
+        subjects = (of_frame(f, loop, expectations(schema)) for f in (now, before))
+        result = examine(*subjects, None, loop=loop, schema=schema)
         assert result.reasons == [], f"{start} {first:.0f} {second:.0f} days"
 
 

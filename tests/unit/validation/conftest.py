@@ -8,6 +8,7 @@ import pytest
 
 from kontinual.spec import Loop, parse_loop
 from kontinual.validation import Expectation, declared
+from kontinual.validation.look import Look, look
 
 SHOP = """
 apiVersion: kontinual.dev/v1alpha1
@@ -37,6 +38,18 @@ def loop() -> Loop:
 @pytest.fixture
 def expected(loop: Loop) -> dict[str, Expectation]:
     return declared(loop)
+
+
+@pytest.fixture
+def seen(expected: dict[str, Expectation]) -> Callable[[pd.DataFrame], Look]:
+    """Looks at visits; those of None are None."""
+
+    def run(frame: pd.DataFrame | None) -> Look | None:
+        if frame is None:
+            return None
+        return look(lambda: [frame], len(frame), expected=expected, id_name="visit")
+
+    return run
 
 
 @pytest.fixture

@@ -9,9 +9,9 @@ from kontinual.validation.findings import Check, percent
 
 
 @pytest.fixture
-def check(loop, expected):
+def check(loop, expected, seen):
     def run(frame, previous=None):
-        return check_rows(frame, previous, loop=loop, expected=expected)
+        return check_rows(seen(frame), seen(previous), loop=loop, expected=expected)
 
     return run
 

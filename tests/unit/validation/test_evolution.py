@@ -5,59 +5,61 @@ import numpy as np
 from kontinual.validation import changes, declared, evolve
 
 
-def test_nothing_changes_when_all_fits(expected, visits):
-    assert changes(expected, evolve(expected, expected, visits())) == []
+def test_nothing_changes_when_all_fits(expected, visits, seen):
+    assert changes(expected, evolve(expected, expected, seen(visits()).tallies)) == []
 
 
-def test_new_categories_widen_the_vocabulary_at_its_end(expected, visits):
+def test_new_categories_widen_the_vocabulary_at_its_end(expected, visits, seen):
     frame = visits()
     frame.loc[0, "country"] = "LI"
-    evolved = evolve(expected, expected, frame)
+    evolved = evolve(expected, expected, seen(frame).tallies)
     assert evolved["country"].vocabulary == ("AT", "CH", "DE", "FR", "LI")
     assert changes(expected, evolved) == ["`country`: the vocabulary gains 'LI'"]
 
 
-def test_values_out_of_range_and_nulls_widen_what_is_allowed(expected, visits):
+def test_values_out_of_range_and_nulls_widen_what_is_allowed(expected, visits, seen):
     frame = visits()
     frame.loc[0, "weight"] = 512.5
     frame.loc[1, "weight"] = np.nan
-    assert changes(expected, evolve(expected, expected, frame)) == [
+    assert changes(expected, evolve(expected, expected, seen(frame).tallies)) == [
         "`weight`: may be null",
         "`weight`: the range [0, 400] becomes [0, 512.5]",
     ]
 
 
-def test_infinity_does_not_widen_a_range(expected, visits):
+def test_infinity_does_not_widen_a_range(expected, visits, seen):
     frame = visits()
     frame.loc[0, "weight"] = np.inf
-    assert evolve(expected, expected, frame)["weight"].high == 400
+    assert evolve(expected, expected, seen(frame).tallies)["weight"].high == 400
 
 
-def test_the_label_is_never_widened(expected, visits):
+def test_the_label_is_never_widened(expected, visits, seen):
     frame = visits().astype({"bought": float})
     frame.loc[0, "bought"] = 2
-    assert evolve(expected, expected, frame)["bought"] == expected["bought"]
+    assert evolve(expected, expected, seen(frame).tallies)["bought"] == expected["bought"]
 
 
-def test_columns_come_and_go_with_the_declaration_alone(expected, visits):
+def test_columns_come_and_go_with_the_declaration_alone(expected, visits, seen):
     fewer = {n: e for n, e in expected.items() if n != "pages"}
-    assert changes(fewer, evolve(fewer, expected, visits())) == [
+    assert changes(fewer, evolve(fewer, expected, seen(visits()).tallies)) == [
         "`pages`: a new column, integer in [1, 200]"
     ]
-    assert changes(expected, evolve(expected, fewer, visits())) == ["`pages`: no longer a column"]
+    assert changes(expected, evolve(expected, fewer, seen(visits()).tallies)) == [
+        "`pages`: no longer a column"
+    ]
 
 
 def test_what_was_accepted_earlier_stays_until_it_is_reset(expected):
     words = (*expected["country"].vocabulary, "LI")
     kept = {**expected, "country": expected["country"].model_copy(update={"vocabulary": words})}
-    assert evolve(kept, expected, None)["country"].vocabulary == words
-    reset = evolve(kept, expected, None, reset=True)
+    assert evolve(kept, expected, {})["country"].vocabulary == words
+    reset = evolve(kept, expected, {}, reset=True)
     assert changes(kept, reset) == ["`country`: the vocabulary loses 'LI'"]
 
 
 def test_a_type_follows_the_declaration(expected):
     kept = {**expected, "pages": expected["pages"].model_copy(update={"type": "number"})}
-    evolved = evolve(kept, expected, None)
+    evolved = evolve(kept, expected, {})
     assert changes(kept, evolved) == ["`pages`: number becomes integer"]
 
 

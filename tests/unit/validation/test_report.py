@@ -8,7 +8,7 @@ import pytest
 
 from kontinual.lake import SpanManifest, Verdict
 from kontinual.validation import Check, SchemaVersion
-from kontinual.validation.charts import limit_bar, tally
+from kontinual.validation.charts import limit_bar, shares
 from kontinual.validation.distances import Distance
 from kontinual.validation.report import ReportFacts, report_html
 
@@ -23,7 +23,7 @@ def manifest(number):
 
 
 @pytest.fixture
-def page(loop, expected, visits):
+def page(loop, expected, visits, seen):
     def render(frame=None, previous=None, **changes):
         facts = {
             "loop": loop,
@@ -40,7 +40,9 @@ def page(loop, expected, visits):
             "tfdv_version": "1.21.0",
         }
         frame = visits() if frame is None else frame
-        return report_html(ReportFacts(**{**facts, **changes}), frame, previous, expected=expected)
+        return report_html(
+            ReportFacts(**{**facts, **changes}), seen(frame), seen(previous), expected=expected
+        )
 
     return render
 
@@ -104,8 +106,8 @@ def test_all_that_tfdv_said_is_shown(page):
 @pytest.mark.parametrize("dtype", [float, "Int64", object])
 def test_shares_of_both_spans_stand_in_common_bins(dtype):
     now, before = (pd.Series(v, dtype=dtype) for v in ([1, 1, 2, 3], [3, 4]))
-    shares, earlier = tally(now, before)
+    later, earlier = shares(now, before)
     assert earlier is not None
-    assert len(shares) == len(earlier)
-    assert shares.sum() == pytest.approx(1)
+    assert len(later) == len(earlier)
+    assert later.sum() == pytest.approx(1)
     assert earlier.sum() == pytest.approx(1)

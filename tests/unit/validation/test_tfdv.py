@@ -10,6 +10,7 @@ from kontinual.validation.distances import findings, measure, slack
 from kontinual.validation.findings import Check
 from kontinual.validation.schema import expectations, infer, limited, parse, rewrite, to_text
 from kontinual.validation.statistics import describe, tabulate
+from kontinual.validation.subject import of_frame
 
 pytestmark = pytest.mark.data
 
@@ -20,6 +21,18 @@ NO_SLACK = {"number": 0.0, "category": 0.0}
 @pytest.fixture
 def schema(expected, visits):
     return infer(describe(visits(), expected, ignore=IGNORED), expected)
+
+
+@pytest.fixture
+def examined(loop):
+    """Examines frames in place of spans."""
+
+    def run(schema, *frames):
+        expected = expectations(schema)
+        subjects = [None if f is None else of_frame(f, loop, expected) for f in frames]
+        return examine(*subjects, loop=loop, schema=schema)
+
+    return run
 
 
 def drift_of(now, before, schema, expected, limits=None, **kinds):
@@ -108,43 +121,43 @@ def test_a_limit_of_one_is_no_limit(schema, expected, visits):
     assert findings(measured) == []
 
 
-def test_skew_compares_what_was_served_with_what_was_trained_on(schema, loop, visits):
+def test_skew_compares_what_was_served_with_what_was_trained_on(examined, schema, visits):
     served, trained = visits(seed=1), visits(seed=2)
     served["country"] = "FR"
-    result = examine(served, served.copy(), trained, loop=loop, schema=schema)
+    result = examined(schema, served, served.copy(), trained)
     skewed = [f for f in result.findings if f.check is Check.SKEW]
     assert [f.feature for f in skewed] == ["country"]
     assert "what was served is not what models were trained on" in skewed[0].sentence
 
 
-def test_an_anomaly_only_tfdv_sees_refuses(loop, schema, visits):
+def test_an_anomaly_only_tfdv_sees_refuses(examined, schema, visits):
     frame = visits()
     schema.feature[3].unique_constraints.max = 3
-    result = examine(frame, None, None, loop=loop, schema=schema)
+    result = examined(schema, frame, None, None)
     (found,) = [f for f in result.findings if f.refuses]
     assert (found.check, found.feature) == (Check.TFDV, "country")
     assert found.sentence.startswith("`country`: TFDV says FEATURE_TYPE_HIGH_UNIQUE")
 
 
-def test_tolerated_strays_are_noted_in_tfdvs_words(loop, schema, visits):
+def test_tolerated_strays_are_noted_in_tfdvs_words(examined, schema, visits):
     frame = visits()
     frame.loc[0, "weight"] = 900.0
-    result = examine(frame, None, None, loop=loop, schema=schema)
+    result = examined(schema, frame, None, None)
     assert result.reasons == []
     assert any("FLOAT_TYPE_BIG_FLOAT" in note for note in result.notes)
 
 
-def test_a_declaration_that_moved_on_asks_for_the_schema_to_be_accepted(loop, visits):
+def test_a_declaration_that_moved_on_asks_for_the_schema_to_be_accepted(examined, loop, visits):
     kept = {n: e for n, e in declared(loop).items() if n != "pages"}
     schema = infer(describe(visits(), kept, ignore=IGNORED), kept)
-    result = examine(visits(), None, None, loop=loop, schema=schema)
+    result = examined(schema, visits(), None, None)
     assert result.reasons[0].startswith("`pages`: it is declared in loop.yaml, but not in the kept")
 
 
 @pytest.mark.parametrize("column", ["weight", "country", "pages", "outside", "bought"])
 @pytest.mark.parametrize("junk", ["text", None, -3.5, True])
-def test_no_junk_in_any_column_breaks_the_examination(loop, schema, visits, column, junk):
+def test_no_junk_in_any_column_breaks_the_examination(examined, schema, visits, column, junk):
     frame = visits()
     frame[column] = [junk if i % 2 else v for i, v in enumerate(frame[column])]
-    result = examine(frame, visits(seed=1), visits(seed=2), loop=loop, schema=schema)
+    result = examined(schema, frame, visits(seed=1), visits(seed=2))
     assert any(f.feature == column for f in result.findings)
