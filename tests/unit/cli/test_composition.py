@@ -43,7 +43,7 @@ def test_every_command_explains_itself(command: str):
 
 def test_the_command_alone_lists_all_commands():
     told = CliRunner().invoke(app, ["--help"]).output
-    listed = re.findall(r"^│ ([a-z-]+) ", told, flags=re.MULTILINE)
+    listed = re.findall(r"^│ ([a-z][a-z-]*) ", told, flags=re.MULTILINE)
     assert listed == list(COMMANDS)
 
 
