@@ -40,7 +40,11 @@ test-data: setup ## validation and lake in the environment of TFDV
 .PHONY: test-integration
 test-integration: setup ## against the real servers, and in a real browser
 	@tools/browser.sh
-	@$(BIN)/pytest tests/integration $(MAIN_ONLY) $(PYTEST_ARGS)
+	@$(BIN)/pytest tests/integration tests/faults $(MAIN_ONLY) $(PYTEST_ARGS)
+
+.PHONY: test-faults
+test-faults: setup ## hundreds of kills at any point of the trigger's work
+	@KONTINUAL_FAULT_ROUNDS=10 $(BIN)/pytest tests/faults -o timeout=1200 $(PYTEST_ARGS)
 
 .PHONY: test-e2e
 test-e2e: setup ## the whole loop in small
