@@ -74,7 +74,8 @@ def test_bounds_hold_none_and_all():
 
 def test_it_never_changes_from_one_process_or_release_to_the_next():
     code = (
-        "import pandas as pd; from datetime import timedelta; from kontinual.lake import is_holdout;"
+        "import pandas as pd; from datetime import timedelta;"
+        "from kontinual.lake import is_holdout;"
         "days = pd.Series(pd.date_range('2013-01-01', periods=12, tz='UTC'));"
         "print(is_holdout(days, 0.3, timedelta(days=1)).nonzero()[0].tolist())"
     )
