@@ -133,9 +133,12 @@ class Worker:
                 self._advance(run)
 
     def _hold_lease(self) -> bool:
-        """Take the lease, or prolong it before its last third."""
+        """Take the lease, or prolong it when a third has passed.
+
+        One that ends later than a new one would is of a clock that has stepped back.
+        """
         self._beat = now = self._clock()
-        if self._lease is None or self._lease.expires_at - now < LEASE * 2 / 3:
+        if self._lease is None or not LEASE * 2 / 3 <= self._lease.expires_at - now <= LEASE:
             had = self._lease is not None
             self._lease = self._ledger.take_lease(self._name, LEASE)
             if self._lease is not None and not had:
@@ -173,7 +176,9 @@ class Worker:
     def _due(self, *, at_once: bool) -> list[Trigger]:
         """New triggers always; held ones now and then, and whenever something has changed."""
         now = self._clock()
-        if at_once or self._held_since is None or now - self._held_since >= self._look_again:
+        since = timedelta.max if self._held_since is None else now - self._held_since
+        # Less than nothing has passed where the clock has stepped back.
+        if at_once or not timedelta(0) <= since < self._look_again:
             self._held_since = now
             return self._ledger.triggers(only_open=True)
         return self._ledger.unseen_triggers()

@@ -1,0 +1,104 @@
+"""A clock that steps back, as when a machine gets the right time: nothing waits for the old one."""
+
+from collections.abc import Iterator
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from kontinual.spec import parse_loop
+from kontinual.trigger import Answer, Ledger, Policy, Worker
+from kontinual.trigger.metrics import TriggerMetrics
+from tests.unit.trigger.conftest import LOOP, FakeClock, FakeEvidence, FakeLauncher, make_ask
+
+
+class World:
+    """A ledger whose clock is told the time, and workers on other machines."""
+
+    def __init__(self) -> None:
+        self.clock, self.evidence, self.launcher = FakeClock(), FakeEvidence(), FakeLauncher()
+        self.ledger = Ledger("sqlite://", "toy", clock=self.clock)
+
+    def worker(self, name: str) -> Worker:
+        return Worker(
+            self.ledger,
+            Policy(parse_loop(LOOP)),
+            evidence=self.evidence,
+            launcher=self.launcher,
+            metrics=TriggerMetrics("toy"),
+            clock=self.clock,
+            name=f"elsewhere/{name}/0",
+        )
+
+
+@pytest.fixture
+def world() -> Iterator[World]:
+    made = World()
+    yield made
+    made.ledger.close()
+
+
+def test_the_lease_of_a_dead_replica_ends_although_the_clock_steps_back(world: World) -> None:
+    world.worker("dead").step()
+    world.clock.advance(days=-1)
+    successor = world.worker("next")
+    for _ in range(4):
+        successor.step()
+        world.clock.advance(seconds=20)
+    assert successor.leads
+
+
+def test_a_replica_keeps_its_lease_when_the_clock_steps_back(world: World) -> None:
+    first, second = world.worker("a"), world.worker("b")
+    first.step()
+    world.clock.advance(days=-1)
+    for _ in range(4):
+        first.step()
+        second.step()
+        world.clock.advance(seconds=5)
+    assert (first.leads, second.leads) == (True, False)
+
+
+def test_what_is_held_is_looked_at_again_although_the_clock_steps_back(world: World) -> None:
+    worker = world.worker("a")
+    world.evidence.change(matured_rows=0.0)
+    world.ledger.receive([make_ask()])
+    worker.step()
+    world.clock.advance(days=-1)
+    world.evidence.change(matured_rows=5000.0)
+    for _ in range(4):
+        worker.step()
+        world.clock.advance(seconds=20)
+    (trigger,) = world.ledger.triggers()
+    assert trigger.decision is not None
+    assert trigger.decision.answer is Answer.ACCEPT
+
+
+@settings(max_examples=8, deadline=None)
+@given(st.lists(st.tuples(st.integers(-50, 50), st.booleans()), max_size=12))
+def test_steps_of_the_clock_lose_nothing_and_run_one_at_a_time(
+    steps: list[tuple[int, bool]],
+) -> None:
+    world = World()
+    worker = world.worker("a")
+    for i, (hours, ends) in enumerate(steps):
+        world.clock.advance(hours=hours)
+        world.ledger.receive([make_ask(fingerprint=f"f{i}")])
+        worker.step()
+        assert len(world.ledger.runs(only_open=True)) <= 1
+        if ends and world.launcher.started:
+            world.launcher.end(world.launcher.started[-1], at=world.clock())
+    assert len(world.launcher.started) == len(set(world.launcher.started))
+    triggers = world.ledger.triggers()
+    assert [t.fingerprint for t in triggers] == [f"f{i}" for i in range(len(steps))]
+    assert all(t.decision is not None for t in triggers)
+    assert world.ledger.audit().triggers == len(steps)
+    longest = sum((abs(h) for h, _ in steps), start=200)
+    world.clock.now = max([world.clock.now, *(t.received_at for t in triggers)])
+    world.clock.advance(hours=longest)
+    for run in set(world.launcher.started) - set(world.launcher.outcomes):
+        world.launcher.end(run, at=world.clock())
+    worker.step()
+    worker.step()
+    assert all(not t.is_open for t in world.ledger.triggers()), "none waits for a time gone by"
+    world.ledger.close()
