@@ -88,7 +88,7 @@ def _metadata(path: Path) -> str:
 
 
 def _example(name: str, inputs: list[str]) -> str:
-    arguments = "".join(f"\n        {key}={json.dumps(EXAMPLES[key])}," for key in inputs)
+    arguments = "".join(f"\n        {key}={_literal(EXAMPLES[key])}," for key in inputs)
     return f"""from kfp import components, dsl
 
 {name} = components.load_component_from_file("components/{name}/component.yaml")
@@ -104,3 +104,8 @@ def _by_hand(path: Path) -> str:
     if not path.is_file():
         return "\n"
     return path.read_text(encoding="utf-8").partition(MARK)[2] or "\n"
+
+
+def _literal(value: Any) -> str:
+    """A value as Python's formatter writes it: in the quotes that need no escape."""
+    return repr(value) if '"' in str(value) else json.dumps(value)
