@@ -2,6 +2,7 @@
 
 import importlib.util
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,11 +14,19 @@ from kontinual.training import TrainingSet, check_trainers, fit, positive_scores
 from kontinual.training.export import onnx_scores
 
 MakeLoop = Callable[..., Loop]
+_DOCS = Path(__file__).parents[3] / "docs"
 
 
 def _fit(loop: Loop, data: TrainingSet, **parameters: Any) -> Any:
     small = {"epochs": 2, "batch_size": 256, **parameters}
     return fit(loop, data.matrix, data.labels, algorithm="keras_mlp", parameters=small, seed=0)
+
+
+def test_the_documented_parameters_are_those_of_the_trainer() -> None:
+    rows = (_DOCS / "trainers.md").read_text(encoding="utf-8").split("## keras_mlp")[1].splitlines()
+    cells = [row.split("|")[1:3] for row in rows if row.startswith("| `")]
+    documented = {name.strip(" `"): float(default) for name, default in cells}
+    assert documented == trainer("keras_mlp").defaults
 
 
 def test_without_tensorflow_the_declaration_is_refused_with_the_command_that_helps(
