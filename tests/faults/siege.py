@@ -115,7 +115,7 @@ class Siege:
                 return False  # it is starting
             ended = {r["id"] for r in runs if r["state"] == "ended"}
             busy = len(ended) < len(runs) or not ended.issuperset(self.asked)
-            return not busy and all(t["rule"] for t in triggers)
+            return not busy and all(t["rule"] != "not_examined" for t in triggers)
 
         wait_until(settled, "everything is decided and all runs have ended", seconds=200)
 
