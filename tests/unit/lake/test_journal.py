@@ -91,9 +91,7 @@ def test_a_name_that_is_no_file_name_is_refused(lake, name):
 
 @pytest.mark.parametrize("name", ["record", "job"])
 def test_what_is_no_note_can_not_be_written_as_one(lake, name):
-    with pytest.raises(
-        LakeError, match=rf"'{name}' is no station: finish\(\) and take"
-    ):
+    with pytest.raises(LakeError, match=rf"'{name}' is no station: finish\(\) and take"):
         lake.journal(RUN).note(name, {})
 
 
