@@ -176,6 +176,7 @@ def _moments(column: npt.NDArray[np.float32]) -> tuple[float, float]:
     present = column[np.isfinite(column)].astype(np.float64)
     if not len(present):
         return 0.0, 1.0
-    # A spread below what float32 tells apart is rounding.
-    scale = float(present.std())
-    return float(present.mean()), scale if scale > 1e-6 * abs(float(present.mean())) else 1.0
+    mean, scale = float(present.mean()), float(present.std())
+    # A spread below what float32 tells apart is rounding, or becomes zero on the way there.
+    least = max(1e-6 * abs(mean), 1e-30)
+    return mean, scale if scale > least else 1.0

@@ -77,3 +77,12 @@ def test_nulls_are_flagged_only_where_training_had_them() -> None:
     numbers, _ = columns.inputs(np.array([[np.nan, np.nan]], dtype=np.float32))
     assert columns.flagged == [1]
     assert numbers.tolist() == [[0, 0, 1]]  # the means, and one flag
+
+
+def test_a_spread_too_small_for_float32_divides_nothing() -> None:
+    matrix = np.array([[0], [1e-42]], dtype=np.float32)
+    columns = Columns.of(matrix, [NumberFeature(name="f", range=(0, 1))])
+
+    numbers, _ = columns.inputs(matrix)
+
+    assert np.abs(numbers).max() < 1e-6
