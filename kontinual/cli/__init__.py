@@ -8,6 +8,7 @@ import importlib
 import sys
 from typing import Any
 
+import click
 import typer
 from typer.core import TyperGroup
 
@@ -54,11 +55,32 @@ class LazyGroup(TyperGroup):
         if name not in COMMANDS:
             return None
         module, inner = COMMANDS[name]
-        app = importlib.import_module(f"kontinual.cli.{module}").app
+        try:
+            app = importlib.import_module(f"kontinual.cli.{module}").app
+        except ModuleNotFoundError as exc:
+            return _absent(name, exc.name or "")
         command: Any = typer.main.get_command(app)
         command = command.get_command(ctx, inner) if inner else command
         command.name = name  # a group of its own has none, and help would list it without
         return command
+
+
+def _absent(name: str, package: str) -> click.Command:
+    """A command that this environment can not run: it is listed, and says why."""
+
+    def refuse(_: tuple[str, ...]) -> None:
+        raise KontinualError(
+            f"`kontinual {name}` needs {package}, which this environment does not hold; run it "
+            "where Kontinual is installed with the extra of that station (see setup.py)"
+        )
+
+    return click.Command(
+        name,
+        params=[click.Argument(["_"], nargs=-1, type=click.UNPROCESSED)],
+        callback=refuse,
+        short_help=f"(not in this environment, which has no {package})",
+        context_settings={"ignore_unknown_options": True, "help_option_names": []},
+    )
 
 
 app = typer.Typer(cls=LazyGroup, no_args_is_help=True, add_completion=False)

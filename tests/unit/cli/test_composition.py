@@ -74,3 +74,19 @@ def test_a_file_that_is_not_there_is_a_message(tmp_path: Path):
     assert told.returncode == 1
     assert "none.yaml: the declaration can not be read" in told.stderr
     assert "Traceback" not in told.stderr
+
+
+def test_what_an_environment_can_not_run_is_listed_and_says_why():
+    # The predictor's image has no scipy, which the rollout needs.
+    code = "import sys; sys.modules['scipy'] = None; from kontinual.cli import main; main()"
+
+    def call(*words: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-c", code, *words]
+        return subprocess.run(command, capture_output=True, text=True, check=False)
+
+    listed = " ".join(call("--help").stdout.replace("│", " ").split())
+    assert "rollout (not in this environment, which has no scipy)" in listed
+    refused = call("rollout", "status", "loop.yaml", "--help")
+    assert refused.returncode == 1
+    assert "`kontinual rollout` needs scipy, which this environment does not hold" in refused.stderr
+    assert "Traceback" not in refused.stderr
