@@ -40,7 +40,7 @@ test-data: setup ## validation and lake in the environment of TFDV
 .PHONY: test-integration
 test-integration: setup ## against the real servers, and in a real browser
 	@tools/browser.sh
-	@$(BIN)/pytest tests/integration tests/faults $(MAIN_ONLY) $(PYTEST_ARGS)
+	@$(BIN)/pytest tests/integration tests/faults $(MAIN_ONLY) -n 2 --dist loadfile $(PYTEST_ARGS)
 
 .PHONY: test-faults
 test-faults: setup ## hundreds of kills at any point of the trigger's work

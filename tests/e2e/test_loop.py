@@ -42,7 +42,7 @@ def alert_runs(report: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def test_the_world_changes_and_the_model_is_retrained_and_promoted(tmp_path: Path):
-    report = play(tmp_path / "demo", "--months", "3-4")
+    report = play(tmp_path / "demo", "--months", "4-5")
     promoted = [r for r in alert_runs(report) if r["outcome"] == "promoted"]
     assert promoted
     assert [s["weight"] for s in promoted[0]["steps"]] == [5, 25, 50, 100]
@@ -50,7 +50,7 @@ def test_the_world_changes_and_the_model_is_retrained_and_promoted(tmp_path: Pat
     assert report["months"][-1]["champion"]["version"] != "1"
     assert {t["decision"] for t in report["triggers"]} <= {"accept", "suppress", "hold"}
     assert all(t["reason"] for t in report["triggers"])
-    assert [m["month"] for m in report["months"]] == [3, 4]
+    assert [m["month"] for m in report["months"]] == [4, 5]
 
 
 def test_poisoned_data_is_refused_by_name_and_the_champion_stays(tmp_path: Path):
@@ -63,7 +63,7 @@ def test_poisoned_data_is_refused_by_name_and_the_champion_stays(tmp_path: Path)
 
 
 def test_a_challenger_that_answers_wrongly_online_is_rolled_back_at_once(tmp_path: Path):
-    report = play(tmp_path / "demo", "--months", "3", "--bad-challenger")
+    report = play(tmp_path / "demo", "--months", "4", "--bad-challenger")
     ended = alert_runs(report)
     assert ended
     assert {r["outcome"] for r in ended} <= {"rolled_back", "rejected_model"}
