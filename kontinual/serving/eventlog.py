@@ -1,11 +1,11 @@
 """The request log: answered requests, sent to the collector behind their back.
 
-An answer only adds itself to a batch. A thread of its own sends what has gathered
-twice a second, and tries again for as long as it takes. While the collector is
-away the oldest batches beyond the bounds are given up, and their requests counted.
+An answer only appends itself. A thread of its own sends what has gathered twice a
+second, and tries again for as long as it takes. While the collector is away the oldest
+requests beyond the bounds are given up, and counted.
 
 Python runs one thread at a time, so an answer waits for whatever that thread does. Hence
-it does nothing for each request, only for each batch.
+it does next to nothing for each request, only for each batch.
 """
 
 import logging
@@ -13,15 +13,16 @@ import threading
 import time
 from collections import deque
 from collections.abc import Mapping
+from http.client import HTTPException
 from typing import Any, Protocol
 
-import httpx
 from pydantic import BaseModel, ConfigDict, Field
 from tenacity import RetryError, Retrying, retry_if_exception_type, stop_when_event_set
 from tenacity.nap import sleep_using_event
 from tenacity.wait import wait_random_exponential
 
-from kontinual.serving.batch import Batch, EventFormat
+from kontinual.serving.batch import Batch, EventFormat, Exchange
+from kontinual.serving.post import Connection, Post
 
 __all__ = ["DROP_REASONS", "EventLog", "LogLimits", "NoEventLog", "RequestLog"]
 
@@ -37,7 +38,7 @@ class LogLimits(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     backlog_requests: int = Field(default=50_000, ge=1)
-    backlog_bytes: int = Field(default=64 * 2**20, ge=1, description="of requests and answers")
+    backlog_bytes: int = Field(default=64 * 2**20, ge=1, description="half of it for large ones")
     batch_requests: int = Field(default=8000, ge=1)
     batch_bytes: int = Field(default=4 * 2**20, ge=1)
     flush_seconds: float = Field(default=0.5, gt=0)
@@ -79,12 +80,18 @@ class NoEventLog:
         pass
 
 
+_OVERHEAD = 150  # bytes that a request and its answer take beside their text, roughly
+
+
 class _Unavailable(Exception):
     """The collector can not take events now."""
 
 
 class EventLog:
-    """Sends requests to a collector. `add` and `close` may be called from any thread."""
+    """Sends requests to a collector.
+
+    One thread calls `add` (the event loop's) and any one `close`.
+    """
 
     def __init__(
         self,
@@ -93,7 +100,7 @@ class EventLog:
         model: str,
         version: str,
         limits: LogLimits | None = None,
-        client: httpx.Client | None = None,
+        post: Post | None = None,
     ) -> None:
         """Start the sending thread.
 
@@ -102,19 +109,28 @@ class EventLog:
             model: the loop's name.
             version: the registry's number of the model.
             limits: bounds and times.
-            client: another HTTP client (tests); closed with the log.
+            post: another way to send (tests).
+
+        Raises:
+            ServiceError: the collector's URL is none.
         """
         limits = limits or LogLimits()
         self._limits = limits
         self._url = f"{collector.rstrip('/')}/api/v1/events"
-        self._client = client or httpx.Client(timeout=limits.timeout_seconds)
+        self._connection = Connection(
+            self._url, content_type=CONTENT_TYPE, timeout_seconds=limits.timeout_seconds
+        )
+        self._post = post or self._connection
         self._format = EventFormat(model=model, version=version)
-        # What is given up is whole batches, so they are small beside the bounds.
         self._batch_requests = min(limits.batch_requests, -(-limits.backlog_requests // 10))
-        self._batch_bytes = min(limits.batch_bytes, limits.backlog_bytes // 10)
-        self._open = Batch(1)
-        self._waiting: deque[Batch] = deque()
-        self._kept_requests = self._kept_bytes = 0  # of those that wait or are under way
+        # Those under way count as kept, so the others have to leave room for a batch.
+        self._most = max(1, limits.backlog_requests - self._batch_requests)
+        # Half of the bytes are enough for all small requests, so these need no adding up.
+        self._large_most = limits.backlog_bytes // 2
+        self._small = self._large_most // limits.backlog_requests - _OVERHEAD
+        self._large = 0  # bytes of the large ones that wait
+        self._waiting: deque[Exchange] = deque()
+        self._under_way = self._number = 0
         self.dropped: dict[str, int] = dict.fromkeys(DROP_REASONS, 0)
         self._lock = threading.Lock()
         self._closing, self._giving_up = threading.Event(), threading.Event()
@@ -122,10 +138,10 @@ class EventLog:
         self._thread.start()
 
     def add(self, request: bytes, answer: bytes) -> None:
-        with self._lock:
-            count, size = self._open.add(request, answer)
-            if count >= self._batch_requests or size >= self._batch_bytes:
-                self._seal()
+        waiting = self._waiting
+        if len(waiting) >= self._most or len(request) + len(answer) > self._small:
+            self._make_room(request, answer)
+        waiting.append((request, answer))  # which is safe beside a thread that takes
 
     def close(self) -> None:
         """Send what is left within `close_seconds`; the rest is counted as dropped."""
@@ -133,30 +149,28 @@ class EventLog:
         self._thread.join(self._limits.close_seconds)
         self._giving_up.set()
         self._thread.join(self._limits.timeout_seconds)
-        self._client.close()
-        with self._lock:
-            left = self._kept_requests + len(self._open)
-            self.dropped["shutdown"] += left
-            self._open, self._kept_requests = Batch(0), 0
-            self._waiting.clear()
+        self._connection.close()
+        left = len(self._waiting) + self._under_way
+        self._waiting.clear()
+        self._under_way = 0
+        self.dropped["shutdown"] += left
         if left:
             logger.error("%d logged requests were not delivered to %s", left, self._url)
 
-    def _seal(self) -> None:
-        """Let the open batch wait, and begin another; give up the oldest beyond the bounds."""
-        batch, self._open = self._open, Batch(self._open.number + len(self._open))
-        batch.moment = time.time()
-        self._waiting.append(batch)
-        self._kept_requests += len(batch)
-        self._kept_bytes += batch.size
-        limits = self._limits
-        while self._waiting and (
-            self._kept_requests > limits.backlog_requests or self._kept_bytes > limits.backlog_bytes
-        ):
-            oldest = self._waiting.popleft()
-            self._kept_requests -= len(oldest)
-            self._kept_bytes -= oldest.size
-            self.dropped["backlog"] += len(oldest)
+    def _make_room(self, request: bytes, answer: bytes) -> None:
+        """Give up the oldest that wait until there is room for another; not those under way."""
+        with self._lock:
+            self._large += self._large_size((request, answer))
+            while self._waiting and (
+                len(self._waiting) >= self._most or self._large > self._large_most
+            ):
+                self._large -= self._large_size(self._waiting.popleft())
+                self.dropped["backlog"] += 1
+
+    def _large_size(self, exchange: Exchange) -> int:
+        """Bytes of a large exchange; a small one has 0."""
+        size = len(exchange[0]) + len(exchange[1])
+        return size + _OVERHEAD if size > self._small else 0
 
     def _run(self) -> None:
         try:
@@ -167,52 +181,58 @@ class EventLog:
             return  # what is left is counted by `close`
 
     def _drain(self) -> None:
-        """Send all batches, and the open one; what comes meanwhile gathers for the next time."""
-        with self._lock:
-            if self._open:
-                self._seal()
-        while batch := self._take():
+        """Send all that waits by now; what comes meanwhile gathers for the next time."""
+        left = len(self._waiting)
+        while left > 0 and (batch := self._take()):
+            left -= len(batch)
             self._deliver(batch)
-            with self._lock:
-                self._kept_bytes -= batch.size
 
-    def _take(self) -> Batch | None:
-        """The oldest batch that waits; it still counts as kept."""
+    def _take(self) -> Batch:
+        """A batch of the oldest that wait, now under way."""
         with self._lock:
-            return self._waiting.popleft() if self._waiting else None
+            count = min(len(self._waiting), self._batch_requests)
+            exchanges = [self._waiting.popleft() for _ in range(count)]
+            if self._large:
+                self._large -= sum(map(self._large_size, exchanges))
+            self._under_way = count
+        batch = Batch(self._number, time.time(), exchanges)
+        self._number += count
+        return batch
 
     def _deliver(self, batch: Batch) -> None:
-        """Send a batch until it is taken, or halve it until what is refused stands alone.
+        """Send a batch until it is taken; halve it if it is too large, or is refused.
 
         Raises:
             RetryError: the log closes, and the collector does not take it.
         """
-        refusal = self._retrying()(self._post, self._format(batch))
-        if refusal and len(batch) > 1:
+        body, refusal = self._format(batch), ""
+        fits = len(body) <= self._limits.batch_bytes
+        if fits or len(batch) == 1:
+            refusal = self._retrying()(self._send, body)
+        if len(batch) > 1 and (refusal or not fits):
             for half in batch.halves():
                 self._deliver(half)
             return
         if refusal:
             logger.error("%s refused a request: %s", self._url, refusal)
-        with self._lock:
-            self.dropped["rejected"] += len(batch) if refusal else 0
-            self._kept_requests -= len(batch)
+            self.dropped["rejected"] += len(batch)
+        self._under_way -= len(batch)
 
-    def _post(self, body: bytes) -> str:
+    def _send(self, body: bytes) -> str:
         """Send an event; returns why it was refused, or nothing.
 
         Raises:
             _Unavailable: the collector can not take it now.
-            httpx.HTTPError: it can not be reached.
+            OSError, HTTPException: it can not be reached.
         """
-        answer = self._client.post(self._url, content=body, headers={"content-type": CONTENT_TYPE})
-        if answer.status_code >= 500 or answer.status_code in {408, 425, 429}:
-            raise _Unavailable(f"{self._url} answered {answer.status_code}")
-        return "" if answer.is_success else f"{answer.status_code} {answer.text:.300s}"
+        status, answer = self._post(body)
+        if status >= 500 or status in {408, 425, 429}:
+            raise _Unavailable(f"{self._url} answered {status}")
+        return "" if status < 300 else f"{status} {answer}"
 
     def _retrying(self) -> Retrying:
         return Retrying(
-            retry=retry_if_exception_type((_Unavailable, httpx.HTTPError)),
+            retry=retry_if_exception_type((_Unavailable, OSError, HTTPException)),
             wait=wait_random_exponential(multiplier=0.1, max=self._limits.retry_seconds),
             stop=stop_when_event_set(self._giving_up),
             sleep=self._pause,
@@ -229,6 +249,6 @@ class EventLog:
             logger.warning(
                 "collector not reached (try %d, %d requests wait): %s",
                 state.attempt_number,
-                self._kept_requests + len(self._open),
+                len(self._waiting) + self._under_way,
                 state.outcome.exception(),
             )

@@ -97,7 +97,8 @@ class Predictor(kserve.Model):  # type: ignore[misc]
             self.tally.anomalies(exc.notes)
             raise
         scores = [s if 0.0 <= s <= 1.0 else _closed(s) for s in self.score(rows.matrix).tolist()]
-        self.tally.anomalies(rows.notes)
+        if rows.notes:
+            self.tally.anomalies(rows.notes)
         self.tally.rows(rows.matrix, scores)
         return scores
 

@@ -36,7 +36,7 @@ class Counting(Protocol):
         ...
 
     def anomalies(self, notes: Sequence[Note]) -> None:
-        """A request was seen; `notes` are its anomalies, none of them for an ordinary one."""
+        """A request was seen with these anomalies; without any it need not be told of."""
         ...
 
     def request(self, status: int, seconds: float) -> None:

@@ -119,7 +119,8 @@ def test_answers_go_on_without_a_collector_and_a_stop_is_not_held_up(
     with httpx.Client(base_url=predictor.url) as client:
         for _ in range(20):
             assert client.post(PREDICT, json={"instances": [flight]}).status_code == 200
-    assert predictor.metric("kontinual_log_dropped_total", reason="backlog") == 15
+    dropped = predictor.metric("kontinual_log_dropped_total", reason="backlog")
+    assert dropped in (15, 16)  # there is room for one under way
     begun = time.monotonic()
     assert predictor.stop() == 0
     assert time.monotonic() - begun < 8

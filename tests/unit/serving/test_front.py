@@ -42,7 +42,7 @@ class Served:
             model="delays",
             version="3",
             limits=LogLimits(flush_seconds=30),
-            client=httpx.Client(transport=httpx.MockTransport(self._collect)),
+            post=self._collect,
         )
         self.predictor = predictor_class(
             self.package,
@@ -55,9 +55,9 @@ class Served:
         front = Front(behind, self.predictor, max_body_bytes=20_000)
         self.client = TestClient(front, raise_server_exceptions=True)
 
-    def _collect(self, request: httpx.Request) -> httpx.Response:
-        self.events += json.loads(request.content)
-        return httpx.Response(202)
+    def _collect(self, body: bytes) -> tuple[int, str]:
+        self.events += json.loads(body)
+        return 202, ""
 
     def post(self, path: str, **body: Any) -> httpx.Response:
         return self.client.post(path, **body)
