@@ -58,7 +58,7 @@ class LazyGroup(TyperGroup):
         try:
             app = importlib.import_module(f"kontinual.cli.{module}").app
         except ModuleNotFoundError as exc:
-            return _absent(name, exc.name or "")
+            return _absent(name, (exc.name or "").partition(".")[0])
         command: Any = typer.main.get_command(app)
         command = command.get_command(ctx, inner) if inner else command
         command.name = name  # a group of its own has none, and help would list it without
