@@ -79,8 +79,8 @@ def _polyline(points: Sequence[tuple[float, float]], x: Scale, y: Scale) -> str:
 
 
 def _round_values(low: float, high: float) -> list[float]:
-    """Three to six round numbers between two."""
-    rough = (high - low) / 4
+    """Two to six round numbers between two."""
+    rough = (high - low) / 5  # the next round number is at most 2.5 times as great
     size = 10.0 ** math.floor(math.log10(rough))
     step = next(m * size for m in (1, 2, 5, 10) if m * size >= rough)
     first = math.ceil(low / step)
