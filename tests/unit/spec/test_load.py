@@ -33,7 +33,7 @@ def test_a_declaration_survives_being_written_and_read(flights_path: Path) -> No
         ("name: flights", "name: Flights!", "name", "match pattern"),
         ("kind: Loop", "kind: Pool", "kind", "'Loop'"),
         ("range: [0, 23]", "range: [23, 0]", "data.features[0]", "low < high"),
-        ("{type: double, min: 0.05,", "{type: double, min: 3,", "learning_rate", "min <= max"),
+        ("{type: double, min: 0.03,", "{type: double, min: 3,", "learning_rate", "min <= max"),
         ("algorithm: logistic_regression", "algorithm: 7up", "algorithm", "match pattern"),
         ('{metric: log_loss, "on": old,', '{metric: accuracy, "on": old,', "metric", "roc_auc"),
         ("kind: model_age", "kind: model_rage", "kind", "'model_age'"),
