@@ -54,7 +54,7 @@ def test_the_world_changes_and_the_model_is_retrained_and_promoted(tmp_path: Pat
 
 
 def test_poisoned_data_is_refused_by_name_and_the_champion_stays(tmp_path: Path):
-    report = play(tmp_path / "demo", "--months", "3", "--poison", "3")
+    report = play(tmp_path / "demo", "--months", "4", "--poison", "4")
     refused = [r for r in alert_runs(report) if r["outcome"] == "rejected_data"]
     assert refused
     assert "distance" in refused[0]["reason"]
