@@ -6,9 +6,8 @@ that `kontinual check` does not wait for MLflow.
 
 import importlib
 import sys
-from typing import Any
+from typing import Annotated, Any
 
-import click
 import typer
 from typer.core import TyperGroup
 
@@ -65,21 +64,25 @@ class LazyGroup(TyperGroup):
         return command
 
 
-def _absent(name: str, package: str) -> click.Command:
+def _absent(name: str, package: str) -> Any:
     """A command that this environment can not run: it is listed, and says why."""
+    stand_in = typer.Typer(add_completion=False)
 
-    def refuse(_: tuple[str, ...]) -> None:
-        raise KontinualError(
-            f"`kontinual {name}` needs {package}, which this environment does not hold; run it "
-            "where Kontinual is installed with the extra of that station (see setup.py)"
-        )
-
-    return click.Command(
+    @stand_in.command(
         name,
-        params=[click.Argument(["_"], nargs=-1, type=click.UNPROCESSED)],
-        callback=refuse,
         short_help=f"(not in this environment, which has no {package})",
         context_settings={"ignore_unknown_options": True, "help_option_names": []},
+    )
+    def refuse(_: Annotated[list[str] | None, typer.Argument()] = None) -> None:
+        raise KontinualError(_lacks(f"kontinual {name}", package))
+
+    return typer.main.get_command(stand_in)
+
+
+def _lacks(command: str, package: str) -> str:
+    return (
+        f"`{command}` needs {package}, which this environment does not hold; run it "
+        "where Kontinual is installed with the extra of that station (see setup.py)"
     )
 
 
@@ -101,4 +104,11 @@ def main() -> None:
         app(prog_name="kontinual")
     except KontinualError as exc:
         print(f"kontinual: {exc}", file=sys.stderr)
+        sys.exit(1)
+    except ModuleNotFoundError as exc:  # of what a command imports when it runs
+        package = (exc.name or "").partition(".")[0]
+        if package in ("", "kontinual"):
+            raise
+        command = " ".join(["kontinual", *sys.argv[1:2]])
+        print(f"kontinual: {_lacks(command, package)}", file=sys.stderr)
         sys.exit(1)

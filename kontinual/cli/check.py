@@ -8,7 +8,7 @@ import typer
 from kontinual.spec import load_loop
 from kontinual.training import check_trainers
 
-app = typer.Typer()
+app = typer.Typer(add_completion=False)
 
 
 @app.command()

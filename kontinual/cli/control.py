@@ -11,7 +11,7 @@ from kontinual.spec import load_loop
 
 __all__ = ["app"]
 
-app = typer.Typer(help="Steer what a loop does.", no_args_is_help=True)
+app = typer.Typer(help="Steer what a loop does.", no_args_is_help=True, add_completion=False)
 
 Number = Annotated[int, typer.Argument(metavar="TRIGGER", min=1, help="number of the trigger")]
 MaybeLoop = Annotated[

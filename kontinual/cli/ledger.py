@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 
 __all__ = ["app"]
 
-app = typer.Typer(help="Look at the ledger, check it, take it away.", no_args_is_help=True)
+app = typer.Typer(
+    help="Look at the ledger, check it, take it away.", no_args_is_help=True, add_completion=False
+)
 
 LoopPath = Annotated[str, typer.Argument(metavar="LOOP", help="path of loop.yaml")]
 

@@ -11,7 +11,7 @@ from kontinual.spec import parse_loop
 
 __all__ = ["app"]
 
-app = typer.Typer()
+app = typer.Typer(add_completion=False)
 
 
 @app.command()

@@ -22,7 +22,7 @@ from kontinual.spec import Loop, load_loop
 
 __all__ = ["app"]
 
-app = typer.Typer()
+app = typer.Typer(add_completion=False)
 
 
 class Target(StrEnum):

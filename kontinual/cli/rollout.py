@@ -21,7 +21,9 @@ from kontinual.steps.rollout import collaborators
 __all__ = ["app"]
 
 app = typer.Typer(
-    help="Look at a rollout, take it up again, or put the champion back.", no_args_is_help=True
+    help="Look at a rollout, take it up again, or put the champion back.",
+    no_args_is_help=True,
+    add_completion=False,
 )
 
 LoopPath = Annotated[str, typer.Argument(metavar="LOOP", help="path of loop.yaml")]

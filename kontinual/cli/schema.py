@@ -25,6 +25,7 @@ app = typer.Typer(
     help="Look at the schema that spans are held against, and evolve it. It is inferred once, of "
     "the first span and the declaration; after that only a person changes it.",
     no_args_is_help=True,
+    add_completion=False,
 )
 
 LoopPath = Annotated[str, typer.Argument(metavar="LOOP", help="path of loop.yaml")]

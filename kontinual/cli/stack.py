@@ -14,7 +14,9 @@ from kontinual.settings import Settings
 
 __all__ = ["app"]
 
-app = typer.Typer(help="Start, look at and stop the laptop stack.", no_args_is_help=True)
+app = typer.Typer(
+    help="Start, look at and stop the laptop stack.", no_args_is_help=True, add_completion=False
+)
 
 LoopPath = Annotated[Path, typer.Argument(metavar="LOOP", help="path of loop.yaml")]
 _COLOURS = {"ready": "green", "starting": "yellow", "failed": "red", "down": "dim"}

@@ -10,7 +10,7 @@ from kontinual.spec import load_loop
 
 __all__ = ["app"]
 
-app = typer.Typer()
+app = typer.Typer(add_completion=False)
 
 
 @app.command()

@@ -76,17 +76,27 @@ def test_a_file_that_is_not_there_is_a_message(tmp_path: Path):
     assert "Traceback" not in told.stderr
 
 
-def test_what_an_environment_can_not_run_is_listed_and_says_why():
-    # The predictor's image has no scipy, which the rollout needs.
-    code = "import sys; sys.modules['scipy'] = None; from kontinual.cli import main; main()"
-
-    def call(*words: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-c", code, *words]
-        return subprocess.run(command, capture_output=True, text=True, check=False)
-
-    listed = " ".join(call("--help").stdout.replace("│", " ").split())
-    assert "rollout (not in this environment, which has no scipy)" in listed
-    refused = call("rollout", "status", "loop.yaml", "--help")
+@pytest.mark.parametrize(
+    ("package", "called"),
+    [
+        ("scipy", ["rollout", "status", "loop.yaml", "--help"]),  # when its module is imported
+        ("psutil", ["demo"]),  # when it runs
+    ],
+)
+def test_what_an_environment_can_not_run_says_why(package: str, called: list[str]):
+    refused = _without(package, *called)
     assert refused.returncode == 1
-    assert "`kontinual rollout` needs scipy, which this environment does not hold" in refused.stderr
+    message = f"`kontinual {called[0]}` needs {package}, which this environment does not hold"
+    assert message in refused.stderr
     assert "Traceback" not in refused.stderr
+
+
+def test_what_an_environment_can_not_run_is_listed_all_the_same():
+    listed = " ".join(_without("scipy", "--help").stdout.replace("│", " ").split())
+    assert "rollout (not in this environment, which has no scipy)" in listed
+
+
+def _without(package: str, *words: str) -> subprocess.CompletedProcess[str]:
+    code = f"import sys; sys.modules['{package}'] = None; from kontinual.cli import main; main()"
+    command = [sys.executable, "-c", code, *words]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
