@@ -14,7 +14,7 @@ from kontinual.monitoring.dashboard import dashboard
 from kontinual.monitoring.document import document
 from kontinual.monitoring.rules import rule_groups
 from kontinual.monitoring.timing import Timing
-from kontinual.spec import Loop
+from kontinual.spec import LOOP_LABEL, Loop
 
 __all__ = ["CLUSTER_SERVICES", "Cluster", "loop_resources", "render_kubeflow"]
 
@@ -168,7 +168,7 @@ def _resource(
 ) -> dict[str, Any]:
     labels = {
         "app.kubernetes.io/part-of": "kontinual",
-        "kontinual.dev/loop": loop.name,
+        LOOP_LABEL: loop.name,
         **cluster.labels,
     }
     return {

@@ -31,7 +31,7 @@ from kontinual.spec.events import (
     utc_text,
 )
 from kontinual.spec.load import InvalidLoop, Problem, load_loop, parse_loop
-from kontinual.spec.loop import API_VERSION, Loop
+from kontinual.spec.loop import API_VERSION, LOOP_LABEL, Loop
 from kontinual.spec.metrics import LOW_CONFIDENCE, SCORE_BINS
 from kontinual.spec.records import Outcome, RolloutStep, RunRecord
 from kontinual.spec.schedule import Schedule
@@ -51,6 +51,7 @@ from kontinual.spec.training import (
 
 __all__ = [
     "API_VERSION",
+    "LOOP_LABEL",
     "LOW_CONFIDENCE",
     "PREDICTIONS_EVENT",
     "PREDICTION_EVENT",

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer
 
-__all__ = ["Duration", "Name", "Share", "Strict", "format_duration", "parse_duration"]
+__all__ = ["Duration", "Name", "Quantity", "Share", "Strict", "format_duration", "parse_duration"]
 
 _UNITS = {"w": 604800, "d": 86400, "h": 3600, "m": 60, "s": 1}
 _DURATION = re.compile(r"(?:(\d+)w)?(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?")
@@ -55,3 +55,11 @@ Name = Annotated[
     Field(pattern=r"^[a-z0-9]([a-z0-9-]{0,40}[a-z0-9])?$", description="lower-case DNS label"),
 ]
 Share = Annotated[float, Field(ge=0, le=1)]
+Quantity = Annotated[
+    str,
+    BeforeValidator(lambda value: str(value) if isinstance(value, int) else value),
+    Field(
+        pattern=r"^[0-9]+(\.[0-9]+)?(m|k|M|G|T|P|Ki|Mi|Gi|Ti|Pi)?$",
+        description="as Kubernetes writes it: 500m, 2, 1.5Gi",
+    ),
+]

@@ -1,21 +1,12 @@
 """What holds only where Katib searches: the pods of trials, and when a search gives up."""
 
-from typing import Annotated, Literal
+from typing import Literal
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import Field, model_validator
 
-from kontinual.spec.base import Strict
+from kontinual.spec.base import Quantity, Strict
 
 __all__ = ["EarlyStopping", "Katib", "Toleration", "TrialJob"]
-
-Quantity = Annotated[
-    str,
-    BeforeValidator(lambda value: str(value) if isinstance(value, int) else value),
-    Field(
-        pattern=r"^[0-9]+(\.[0-9]+)?(m|k|M|G|T|P|Ki|Mi|Gi|Ti|Pi)?$",
-        description="as Kubernetes writes it: 500m, 2, 1.5Gi",
-    ),
-]
 
 
 class Toleration(Strict):

@@ -11,9 +11,11 @@ from kontinual.spec.schedule import Schedule
 from kontinual.spec.serving import Serving
 from kontinual.spec.training import Training, Validation
 
-__all__ = ["API_VERSION", "Loop"]
+__all__ = ["API_VERSION", "LOOP_LABEL", "Loop"]
 
 API_VERSION = "kontinual.dev/v1alpha1"
+LOOP_LABEL = "kontinual.dev/loop"
+"""Label of all that is a loop's own in a cluster; its value is the loop's name."""
 
 
 class Loop(Strict):

@@ -2,8 +2,7 @@
 
 from pydantic import Field, model_validator
 
-from kontinual.spec.base import Duration, Strict
-from kontinual.spec.katib import Quantity
+from kontinual.spec.base import Duration, Quantity, Strict
 
 __all__ = ["Serving"]
 

@@ -9,11 +9,10 @@ import re
 from typing import Any
 
 from kontinual.errors import GatewayError
-from kontinual.spec import Loop
+from kontinual.spec import LOOP_LABEL, Loop
 
 __all__ = [
     "GROUP",
-    "LOOP_LABEL",
     "RUNTIME",
     "VERSION_LABEL",
     "check_version",
@@ -26,7 +25,6 @@ __all__ = [
 Json = dict[str, Any]
 GROUP, API_VERSION = "serving.kserve.io", "v1beta1"
 RUNTIME = "kontinual"  # the ClusterServingRuntime, and the model format that it serves
-LOOP_LABEL = "kontinual.dev/loop"
 VERSION_LABEL = "kontinual.dev/version"
 SCALING = (
     "autoScaling",

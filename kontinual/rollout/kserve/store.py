@@ -8,8 +8,8 @@ from kubernetes.client import ApiClient, CoreV1Api
 
 from kontinual.cluster import Lease, LeaseBusy, LeaseLost, cluster_errors, is_passing, patiently
 from kontinual.errors import ClusterError
-from kontinual.rollout.kserve.manifest import LOOP_LABEL
 from kontinual.rollout.state import RolloutBusy, RolloutState, abort_note, read_state
+from kontinual.spec import LOOP_LABEL
 
 __all__ = ["ClusterStore", "rollout_name"]
 

@@ -22,7 +22,7 @@ from kubeflow_katib_api.models import (
 )
 
 from kontinual.errors import TrainingError
-from kontinual.spec import Loop, Tuning
+from kontinual.spec import LOOP_LABEL, Loop, Tuning
 from kontinual.tuning.katib.job import CONTAINER, TRIAL_NAME, Task, trial_job
 from kontinual.tuning.katib.parameters import parameters_of, point_parameter
 from kontinual.tuning.result import maximized
@@ -31,7 +31,6 @@ from kontinual.tuning.space import Space, Suggestion
 
 __all__ = [
     "COSTS",
-    "LOOP_LABEL",
     "RUN_LABEL",
     "Plan",
     "experiment",
@@ -40,7 +39,6 @@ __all__ = [
     "plan_search",
 ]
 
-LOOP_LABEL = "kontinual.dev/loop"
 RUN_LABEL = "kontinual.dev/run"
 COSTS = ("seconds", "cpu_seconds", "peak_memory_bytes")
 """What a trial reports of itself beside its metrics."""

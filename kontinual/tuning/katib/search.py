@@ -14,12 +14,11 @@ from typing import Any
 
 from kontinual.errors import ClusterError, TrainingError
 from kontinual.interrupt import Interrupted, sigterm_interrupts
-from kontinual.spec import Loop
+from kontinual.spec import LOOP_LABEL, Loop
 from kontinual.tracking import TrialRecord
 from kontinual.training import check_trainers
 from kontinual.tuning.katib.api import KatibApi
 from kontinual.tuning.katib.experiment import (
-    LOOP_LABEL,
     RUN_LABEL,
     Plan,
     experiment,
