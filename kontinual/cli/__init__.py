@@ -18,6 +18,7 @@ __all__ = ["main"]
 # command → module below kontinual.cli, and the command's name in that module's
 # app where the app holds several.
 COMMANDS: dict[str, tuple[str, str | None]] = {
+    "init": ("init", None),
     "check": ("check", None),
     "render": ("render", None),
     "ingest": ("ingest", None),

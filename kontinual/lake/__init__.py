@@ -1,15 +1,18 @@
 """The lake: spans of labelled rows, the verdicts on them, and the journals of runs."""
 
+from kontinual.lake.draft import Draft, draft_loop
 from kontinual.lake.history import ingest_history, ingest_table
-from kontinual.lake.holdout import is_holdout
+from kontinual.lake.holdout import holdout_order, is_holdout, spread
 from kontinual.lake.journal import RunJournal
 from kontinual.lake.labelled import ingest_labelled
 from kontinual.lake.lake import Lake
 from kontinual.lake.manifest import SpanManifest, Verdict
+from kontinual.lake.source import read_table
 from kontinual.lake.spanfile import repeated
 from kontinual.lake.store import LocalStore, RemoteStore, Store, open_store
 
 __all__ = [
+    "Draft",
     "Lake",
     "LocalStore",
     "RemoteStore",
@@ -17,10 +20,14 @@ __all__ = [
     "SpanManifest",
     "Store",
     "Verdict",
+    "draft_loop",
+    "holdout_order",
     "ingest_history",
     "ingest_labelled",
     "ingest_table",
     "is_holdout",
     "open_store",
+    "read_table",
     "repeated",
+    "spread",
 ]

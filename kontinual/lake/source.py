@@ -8,7 +8,7 @@ folder for temporary files (`TMPDIR`) as they do in their tables.
 
 import shutil
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -24,7 +24,7 @@ from kontinual.lake.spanfile import GROUP_ROWS, Frames
 from kontinual.lake.table import COLLECTED, NO_TIME, impossible, require, times
 from kontinual.spec import Data
 
-__all__ = ["Cell", "Rows", "query_rows", "table_rows"]
+__all__ = ["Cell", "Rows", "query_rows", "read_table", "table_rows"]
 
 MEMORY_BYTES = 512 * 1024**2
 """What DuckDB uses before it goes to the disk, at least."""
@@ -167,12 +167,27 @@ def table_rows(url: str, data: Data, *, source: str) -> Iterator[Rows]:
         LakeError: there is no such file, it is neither parquet nor CSV, or its rows are unusable.
     """
     with _duckdb(f"{url}: the table can not be read") as (connection, folder):
-        try:
-            paths = _local_files(url, folder)
-        except (OSError, ValueError, ImportError) as exc:
-            raise LakeError(f"{url}: the table can not be read: {exc}") from exc
-        relation = _relation(connection, paths, data)
+        paths = _found(url, folder)
+        # As they are written: an id 007 is not 7.
+        texts = {data.id, *(f.name for f in data.features if f.type == "category")}
+        relation = _relation(connection, paths, texts)
         yield Rows(connection, relation, data, source=source)
+
+
+def read_table(url: str, *, texts: Collection[str] = ()) -> pd.DataFrame:
+    """All columns of parquet or CSV files in memory, as ingestion reads them.
+
+    Args:
+        url: path or URL of a file, or a glob of them.
+        texts: columns that are texts in CSV as well, such as ids.
+
+    Raises:
+        LakeError: there is no such file, it is neither parquet nor CSV, or can not be read.
+    """
+    with _duckdb(f"{url}: the table can not be read") as (connection, folder):
+        relation = _relation(connection, _found(url, folder), texts)
+        frame: pd.DataFrame = connection.execute(f"SELECT * FROM {relation}").df()
+        return frame
 
 
 @contextmanager
@@ -221,6 +236,13 @@ def _duckdb(what: str) -> Iterator[tuple[Any, Path]]:
             raise LakeError(f"{what}: {exc}") from exc
 
 
+def _found(url: str, folder: Path) -> list[str]:
+    try:
+        return _local_files(url, folder)
+    except (OSError, ValueError, ImportError) as exc:
+        raise LakeError(f"{url}: the table can not be read: {exc}") from exc
+
+
 def _local_files(url: str, folder: Path) -> list[str]:
     """The files of a table, in order; those that DuckDB can not open itself as copies."""
     fs, pattern = url_to_fs(url)
@@ -244,8 +266,8 @@ def _local_file(fs: Any, path: str, copy: Path) -> str:
     return str(target)
 
 
-def _relation(connection: Any, paths: Sequence[str], data: Data) -> str:
-    """What stands behind FROM for these files."""
+def _relation(connection: Any, paths: Sequence[str], texts: Collection[str]) -> str:
+    """What stands behind FROM for these files; columns of CSV that are texts keep their digits."""
     parquet = [p for p in paths if p.lower().endswith(_PARQUET)]
     csv = [p for p in paths if p not in parquet]
     parts = [f"read_parquet({_list(parquet)}, union_by_name = true)"] if parquet else []
@@ -254,8 +276,6 @@ def _relation(connection: Any, paths: Sequence[str], data: Data) -> str:
         options += f"nullstr = {_list(_NULLS)}"
         query = f"DESCRIBE SELECT * FROM read_csv({_list(csv)}, {options}, all_varchar = true)"
         names = [name for name, *_ in connection.execute(query).fetchall()]
-        # As they are written: an id 007 is not 7.
-        texts = {data.id, *(f.name for f in data.features if f.type == "category")}
         kinds = ", ".join(f"{_text(n)}: 'VARCHAR'" for n in names if n in texts)
         types = f", types = {{{kinds}}}" if kinds else ""
         # The type of a column is known when all of it has been seen.

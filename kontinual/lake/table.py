@@ -34,7 +34,9 @@ __all__ = [
     "WIDTH",
     "column_kinds",
     "fingerprint",
+    "ids",
     "impossible",
+    "labels",
     "normalise",
     "require",
     "times",
@@ -73,9 +75,9 @@ def normalise(
     if frame.empty:
         raise LakeError(f"{source}: there are no rows, a span needs one at least")
     columns = {
-        data.id: _ids(frame[data.id], source=source),
+        data.id: ids(frame[data.id], source=source),
         data.time: times(frame[data.time], source=source),
-        data.label.name: _labels(frame[data.label.name], source=source),
+        data.label.name: labels(frame[data.label.name], source=source),
     }
     arrays = {
         data.id: pa.array(columns[data.id], pa.string()),
@@ -143,14 +145,24 @@ def require(columns: Sequence[str], names: Sequence[str], *, source: str) -> Non
         )
 
 
-def _ids(column: "pd.Series[Any]", *, source: str) -> "pd.Series[Any]":
+def ids(column: "pd.Series[Any]", *, source: str) -> "pd.Series[Any]":
+    """A column of ids as texts.
+
+    Raises:
+        LakeError: one is null, empty, or stands twice.
+    """
     texts = column.astype(str)
     _refuse(column, column.isna() | (texts == ""), "is no id; every row needs one", source)
     _refuse(column, texts.duplicated(), REPEATED, source)
     return texts
 
 
-def _labels(column: "pd.Series[Any]", *, source: str) -> "pd.Series[Any]":
+def labels(column: "pd.Series[Any]", *, source: str) -> "pd.Series[Any]":
+    """A column of labels as whole numbers.
+
+    Raises:
+        LakeError: one is neither 0 nor 1.
+    """
     numbers = pd.to_numeric(column, errors="coerce")
     _refuse(column, (numbers != 0) & (numbers != 1), "is no label; it is 0 or 1", source)
     return numbers.astype("int64")

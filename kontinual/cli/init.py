@@ -1,0 +1,81 @@
+"""`kontinual init`: a first declaration, drafted from a table of labelled rows."""
+
+import os
+import re
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from kontinual.errors import SpecError
+from kontinual.lake import draft_loop, read_table
+from kontinual.spec import parse_duration
+
+__all__ = ["app"]
+
+app = typer.Typer(add_completion=False)
+
+
+@app.command()
+def init(
+    table: Annotated[str, typer.Argument(help="parquet or CSV with labelled rows, or a glob")],
+    label: Annotated[str, typer.Option(help="column to predict: 1 or 0")],
+    time: Annotated[str, typer.Option(help="column with the moment of a prediction")],
+    id_: Annotated[str, typer.Option("--id", help="column that identifies a row")],
+    delay: Annotated[
+        str, typer.Option(help="how long after a prediction its label is known, such as 6h or 2d")
+    ] = "1d",
+    name: Annotated[str | None, typer.Option(help="of the loop; default: the table's")] = None,
+    leave_out: Annotated[
+        list[str] | None,
+        typer.Option(help="a column that is no feature, such as one that tells the label"),
+    ] = None,
+    out: Annotated[Path, typer.Option("--out", "-o", help="a new file")] = Path("loop.yaml"),
+) -> None:
+    """Draft a declaration from a table of labelled rows.
+
+    Ranges, vocabularies and nulls are what the rows hold; lengths of time follow from how fast
+    they come. The draft is valid, and a comment says why each number is as it is: read it.
+
+        kontinual init history.parquet --label late --time departure --id flight_id --delay 2d
+    """
+    if out.exists():
+        raise SpecError(f"--out {out}: there is a file already, which a person may have written")
+    try:
+        late = parse_duration(delay)
+    except ValueError as exc:
+        raise SpecError(f"--delay: {exc}") from exc
+    draft = draft_loop(
+        read_table(table, texts=[id_]),
+        name=name or _name(table),
+        id=id_,
+        time=time,
+        label=label,
+        history=_from(out, table),
+        delay=late,
+        leave_out=leave_out or [],
+    )
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        with out.open("x", encoding="utf-8") as file:
+            file.write(draft.text)
+    except OSError as exc:
+        raise SpecError(f"--out {out}: can not be written: {exc}") from exc
+    data = draft.loop.data
+    print(f"{out}: loop {draft.loop.name!r} with {len(data.features)} features")
+    for column, reason in draft.left_out.items():
+        print(f"  left out {column}: {reason}")
+    print(f"read it, then: kontinual check {out}")
+
+
+def _name(table: str) -> str:
+    """The table's name as a loop's."""
+    stem = table.rstrip("/").rpartition("/")[2].partition(".")[0].lower()
+    return "-".join(re.findall(r"[a-z0-9]+", stem))[:42].strip("-") or "loop"
+
+
+def _from(out: Path, table: str) -> str:
+    """The table as the declaration names it: from its own folder on."""
+    if "://" in table or Path(table).is_absolute():
+        return table
+    return os.path.relpath(table, out.parent)

@@ -1,0 +1,240 @@
+"""The text of a drafted declaration: YAML as a person would write it, with the reasons."""
+
+import io
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+
+from ruamel.yaml import YAML
+from ruamel.yaml.scalarstring import DoubleQuotedScalarString
+
+from kontinual.lake.draft.columns import Feature
+from kontinual.lake.draft.pace import Pace
+from kontinual.spec import API_VERSION, format_duration
+
+__all__ = ["Head", "declaration"]
+
+WIDTH = 100
+DRIFT = 0.25
+"""A stability index over this is much: drift that alerts, or that is a feature's nature."""
+_SLICES, _GROUPS, _GROUP_ROWS = 2, 12, 50
+_PLAIN = re.compile(r"[A-Za-z][A-Za-z0-9_.-]*")
+_WORDS = {
+    "y",
+    "n",
+    "yes",
+    "no",
+    "on",
+    "off",
+    "true",
+    "false",
+    "null",
+}  # YAML 1.1 reads more in them
+
+
+@dataclass(frozen=True)
+class Head:
+    """What the table alone does not say."""
+
+    name: str
+    id: str
+    time: str
+    label: str
+    delay: timedelta
+    history: str
+
+
+def declaration(
+    head: Head,
+    features: Sequence[Feature],
+    left_out: Mapping[str, str],
+    pace: Pace,
+    *,
+    positives: float,
+) -> str:
+    """The text of loop.yaml.
+
+    Args:
+        head: names, and what the rows do not say.
+        features: at least one.
+        left_out: column → why it is no feature.
+        pace: how fast rows come.
+        positives: share of rows with label 1, in (0, 1).
+    """
+    slices = _slices(features, pace)
+    moving = [f.name for f in features if f.movement > DRIFT]
+    steady = len(moving) < len(features)
+    return "\n".join(
+        [
+            *_data(head, features, left_out, pace, slices, positives),
+            *_validation(moving),
+            _TRAINING,
+            *_gates(slices),
+            *_watching(pace, slices, steady=steady),
+        ]
+    )
+
+
+def _data(
+    head: Head,
+    features: Sequence[Feature],
+    left_out: Mapping[str, str],
+    pace: Pace,
+    slices: Sequence[str],
+    positives: float,
+) -> list[str]:
+    days = pace.length / timedelta(days=1)
+    lines = [
+        f"# Drafted from {pace.rows:,} rows of {days:.3g} days; {positives:.1%} have the label 1.",
+        "# Every number is a proposal: read them once as the person who answers for this model.",
+        f"apiVersion: {API_VERSION}",
+        "kind: Loop",
+        f"name: {_scalar(head.name)}",
+        'description: ""  # what is predicted, and for whom',
+        "",
+        "data:",
+        f"  id: {_scalar(head.id)}  # a late label finds its prediction by it",
+        f"  time: {_scalar(head.time)}",
+        "  # delay: how long after a prediction its label is usually known",
+        f"  label: {{name: {_scalar(head.label)}, delay: {_length(head.delay)}}}",
+        f"  history: {{table: {_scalar(head.history)}}}",
+        f"  span: {_length(pace.span)}  # the history is cut into parts this long",
+        f"  holdout_block: {_length(pace.holdout_block)}",
+        f"  slices: [{', '.join(map(_scalar, slices))}]  # groups that are watched apart",
+        "  # Is each of them known when a prediction is made? One that tells the label has to go.",
+        "  # seasonal: it moves by nature, so its drift alerts no one.",
+        "  features:",
+    ]
+    for feature in features:
+        lines += _feature(feature)
+    if left_out:
+        lines.append("    # Left out:")
+        lines += [f"    # {name}: {reason}" for name, reason in left_out.items()]
+    return [*lines, ""]
+
+
+def _feature(feature: Feature) -> list[str]:
+    more = ", nullable: true" if feature.nullable else ""
+    seen = feature.seen
+    if feature.movement > DRIFT:
+        more += ", seasonal: true"
+        seen += f"; moves with time (PSI {feature.movement:.2g})"
+    head = f"name: {_scalar(feature.name)}, type: {feature.type}"
+    items = [_scalar(value) for value in feature.values]
+    if feature.type != "category":
+        return [f"    - {{{head}, range: [{', '.join(items)}]{more}}}  # {seen}"]
+    options = [f"      {option}" for option in more.removeprefix(", ").split(", ") if option]
+    return [
+        f"    - name: {_scalar(feature.name)}  # {seen}",
+        "      type: category",
+        *options,
+        *_wrapped("      vocabulary: [", items, "]"),
+    ]
+
+
+def _wrapped(head: str, items: Sequence[str], tail: str) -> list[str]:
+    """The items in lines of at most WIDTH, as far as they are that short."""
+    lines, line = [], head
+    for i, item in enumerate(items):
+        piece = item + ("," if i + 1 < len(items) else tail)
+        if len(line) + len(piece) > WIDTH and line.strip() and line != head:
+            lines.append(line.rstrip())
+            line = " " * 9
+        line += piece + " "
+    return [*lines, line.rstrip()]
+
+
+def _validation(moving: Sequence[str]) -> list[str]:
+    if not moving:
+        return []
+    return [
+        "validation:",
+        "  max_drift_by_feature:  # these moved by themselves in the history; 1 is no limit",
+        *(f"    {_scalar(name)}: 1.0" for name in moving),
+        "",
+    ]
+
+
+_TRAINING = """\
+training:
+  metric: log_loss
+  trainers:
+    - algorithm: hist_gradient_boosting
+      search:
+        learning_rate: {type: double, min: 0.03, max: 0.2, scale: log}
+        max_iter: {type: int, min: 60, max: 200}
+        max_leaf_nodes: {type: int, min: 6, max: 31}
+    - algorithm: logistic_regression
+      search:
+        C: {type: double, min: 0.001, max: 10, scale: log}
+  tuning: {trials: 8, parallel: 2, timeout: 30m}
+"""
+
+
+def _gates(slices: Sequence[str]) -> list[str]:
+    lines = [
+        "gates:  # how much worse a challenger may be than the champion",
+        '  - {metric: log_loss, "on": new, max_regression: 0.02}',
+        '  - {metric: log_loss, "on": old, max_regression: 0.06}',
+    ]
+    if slices:
+        lines.append('  - {metric: log_loss, "on": slices, max_regression: 0.1}')
+    return [*lines, ""]
+
+
+def _watching(pace: Pace, slices: Sequence[str], *, steady: bool) -> list[str]:
+    window, expected = pace.window, round(pace.rows_in(pace.window))
+    enough = min(500, max(50, expected // 2))
+    alerts = [
+        "{kind: quality_decay, threshold: 0.03, action: retrain, severity: critical}",
+        *[f"{{kind: feature_drift, threshold: {DRIFT}, action: retrain}}"] * steady,
+        f"{{kind: prediction_drift, threshold: {DRIFT}, action: retrain}}",
+        "{kind: input_anomalies, threshold: 0.02, action: notify, severity: critical}",
+        *["{kind: group_bias, threshold: 0.25, action: notify}"] * bool(slices),
+        "{kind: service_down, threshold: 0, action: notify, severity: critical}",
+    ]
+    return [
+        "rollout:",
+        "  steps: [5, 25, 50, 100]  # percent of traffic",
+        f"  step_duration: {_length(window / 10)}",
+        f"  step_timeout: {_length(2 * window)}",
+        "",
+        "monitoring:",
+        f"  window: {_length(window)}  # some {expected:,} rows at the history's pace",
+        f"  min_rows: {enough}  # of fewer nothing is said",
+        "  alerts:",
+        *(f"    - {alert}" for alert in alerts),
+        "",
+        "trigger:",
+        f"  min_new_labels: {enough}",
+        f"  cooldown: {_length(window)}",
+        "",
+    ]
+
+
+def _length(time: timedelta) -> str:
+    """In days rather than weeks, where they are whole."""
+    days, rest = divmod(time, timedelta(days=1))
+    return f"{days}d" if days and not rest else format_duration(time)
+
+
+def _slices(features: Sequence[Feature], pace: Pace) -> list[str]:
+    """The categories of fewest groups that are large enough on the whole to be watched."""
+    small = [f for f in features if 0 < f.groups <= min(_GROUPS, pace.rows / _GROUP_ROWS)]
+    return [f.name for f in sorted(small, key=lambda f: f.groups)[:_SLICES]]
+
+
+def _scalar(value: float | str) -> str:
+    """A number or text as it stands in YAML."""
+    if isinstance(value, str):
+        if _PLAIN.fullmatch(value) and value.lower() not in _WORDS:
+            return value
+        value = DoubleQuotedScalarString(value)
+    elif float(value).is_integer() and abs(value) < 1e15:
+        value = int(value)
+    yaml, out = YAML(), io.StringIO()
+    yaml.width = 2**30  # one line
+    yaml.default_flow_style = True
+    yaml.dump([value], out)
+    return out.getvalue().strip()[1:-1]
