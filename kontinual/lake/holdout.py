@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-__all__ = ["is_holdout"]
+__all__ = ["holdout_order", "is_holdout", "spread"]
 
 # Multiples of the golden ratio, modulo one, fill the unit interval more evenly than those of any
 # other number (Steinhaus' three-gap theorem), so neither weekdays nor months beat against them.
@@ -24,9 +24,26 @@ def is_holdout(times: pd.Series, share: float, block: timedelta) -> npt.NDArray[
     Args:
         times: when the rows happened, UTC, [n].
         share: expected share of blocks held out, in [0, 1].
+        block: length of a block, at least a second.
+    """
+    return holdout_order(times, block) < share
+
+
+def holdout_order(times: pd.Series, block: timedelta) -> npt.NDArray[np.float64]:
+    """Where each row's block stands in the order in which blocks are held out, in [0, 1), [n].
+
+    The lowest go first. Whoever takes further blocks out of what is left takes the next ones.
+
+    Args:
+        times: when the rows happened, UTC, [n].
         block: length of a block, at least a second; blocks are counted from 1970-01-01 UTC.
     """
     moments = pd.DatetimeIndex(pd.to_datetime(times, utc=True)).tz_localize(None)
     seconds = moments.to_numpy("datetime64[s]").astype(np.int64)
     numbers = seconds // round(block.total_seconds())
-    return (numbers * _GOLDEN) % 1.0 < share
+    return spread(numbers)
+
+
+def spread(numbers: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
+    """Whole numbers over [0, 1), so that neighbours lie apart and no stretch of it stays empty."""
+    return (numbers.astype(np.float64) * _GOLDEN) % 1.0

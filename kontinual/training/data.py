@@ -11,6 +11,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from kontinual.errors import TrainingError
+from kontinual.lake import holdout_order
 from kontinual.model import Encoder, Matrix
 from kontinual.spec import CategoryFeature, Loop
 
@@ -47,6 +48,8 @@ class TrainingSet:
         spans: numbers of the spans behind the training rows.
         times: when each training row happened, int64 [n], any unit; None means that the rows
             stand in the order of time.
+        blocks: where each training row's block of time stands in the order in which blocks are
+            held out (`kontinual.lake.holdout_order`), [n]; None means that each row is a block.
     """
 
     matrix: Matrix
@@ -55,6 +58,7 @@ class TrainingSet:
     holdout_labels: Labels
     spans: list[int]
     times: npt.NDArray[np.int64] | None = None
+    blocks: npt.NDArray[np.float64] | None = None
 
     @classmethod
     def of(
@@ -73,7 +77,8 @@ class TrainingSet:
                 f"spans {spans}: all {len(labels)} training rows have "
                 f"{loop.data.label.name} = {labels[0]}; both labels are needed to learn from"
             )
-        times = pd.to_datetime(rows[loop.data.time], utc=True).dt.tz_localize(None)
+        moments = rows[loop.data.time]
+        times = pd.to_datetime(moments, utc=True).dt.tz_localize(None)
         return cls(
             matrix=matrix,
             labels=labels,
@@ -81,6 +86,7 @@ class TrainingSet:
             holdout_labels=holdout_labels,
             spans=spans,
             times=times.to_numpy(dtype="datetime64[ns]").astype(np.int64),
+            blocks=holdout_order(moments, loop.data.holdout_block),
         )
 
 

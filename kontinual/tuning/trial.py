@@ -26,7 +26,7 @@ from kontinual.tracking import Tracker, TrialRecord
 from kontinual.training import prepare
 from kontinual.tuning.assignments import read
 from kontinual.tuning.space import Space, Suggestion
-from kontinual.tuning.split import newest_last
+from kontinual.tuning.split import Split
 from kontinual.tuning.worker import Report, measured, score
 
 __all__ = ["main"]
@@ -69,7 +69,7 @@ def _work(
     loop: Loop, settings: Settings, suggestion: Suggestion, options: argparse.Namespace
 ) -> dict[str, float]:
     data = prepare(loop, Lake(settings.lake_url, loop), options.span, seed=options.seed)
-    split = newest_last(data)
+    split = Split.of(data)
     for share in _STEPS if options.in_steps else ():
         part = split.newest(share)
         if len(np.unique(part.labels)) > 1:

@@ -11,7 +11,7 @@ from kontinual.tuning.result import TuningResult, maximized
 from kontinual.tuning.runner import TrialRunner
 from kontinual.tuning.searchers import Searcher, make_searcher
 from kontinual.tuning.space import Space, Suggestion
-from kontinual.tuning.split import newest_last
+from kontinual.tuning.split import Split
 from kontinual.tuning.warm_start import first_trials
 
 __all__ = ["Progress", "TrialStore", "tune"]
@@ -62,7 +62,7 @@ def tune(
         TrackingError: a trial could not be kept.
     """
     check_trainers(loop)
-    split = newest_last(data)
+    split = Split.of(data)
     searcher = _searcher(loop, tracker, seed)
     tuning, started = loop.training.tuning, clock()
     deadline = started + tuning.timeout.total_seconds()

@@ -10,7 +10,7 @@ from kontinual.spec import Loop
 from kontinual.training import TrainingSet
 from kontinual.tuning.runner import TrialRunner
 from kontinual.tuning.space import Space, Suggestion
-from kontinual.tuning.split import newest_last
+from kontinual.tuning.split import Split
 
 _FLIGHTS = Path(__file__).parents[3] / "examples" / "flights" / "loop.yaml"
 _SEARCH = {
@@ -54,7 +54,7 @@ def test_keras_trials_run_beside_others_and_equal_ones_score_equally() -> None:
         "hidden_layers": 2, "hidden_units": 64, "learning_rate": 0.001, "batch_size": 512,
     }  # fmt: skip
     quick = Suggestion(algorithm="keras_mlp", parameters=keras.parameters | {"learning_rate": 0.02})
-    with TrialRunner(loop, newest_last(_rows()), seed=1) as runner:
+    with TrialRunner(loop, Split.of(_rows()), seed=1) as runner:
         first, second, other = runner.run([quick, quick, linear], until=time.monotonic() + 240)
     assert (first.error, second.error, other.error) == (None, None, None)
     assert first.metrics == second.metrics

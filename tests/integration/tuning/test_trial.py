@@ -17,7 +17,7 @@ from kontinual.spec import Loop, load_loop
 from kontinual.tracking import Tracker
 from kontinual.training import prepare
 from kontinual.tuning import Suggestion, search, trials_html
-from kontinual.tuning.split import newest_last
+from kontinual.tuning.split import Split
 from kontinual.tuning.trial import main
 from kontinual.tuning.worker import score
 from tests.cluster.imitation.katib.collector import observe, reported
@@ -110,7 +110,7 @@ def _quality(loop: Loop, settings: Settings) -> dict[str, float]:
     point = Suggestion(
         algorithm="fragile:FragileTrainer", parameters={"fate": "lives; well", "C": 0.5}
     )
-    return score(loop, newest_last(data), point, _SEED)
+    return score(loop, Split.of(data), point, _SEED)
 
 
 def test_katibs_jobs_find_what_this_process_finds_and_keep_it(
