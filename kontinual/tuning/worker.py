@@ -62,7 +62,7 @@ def measured(work: Callable[[], dict[str, float]]) -> Report:
 
 
 def score(loop: Loop, split: Split, suggestion: Suggestion, seed: int) -> dict[str, float]:
-    """Fit a suggestion to the split's older rows; its quality on the newest, by metric.
+    """Fit a suggestion to one part of the split; its quality on the other, by metric.
 
     Raises:
         TrainingError: the trainer failed.
