@@ -12,7 +12,8 @@ from starlette.exceptions import HTTPException
 from kontinual.errors import LedgerError
 from kontinual.trigger import views
 from kontinual.trigger.auth import Doorkeeper
-from kontinual.trigger.contracts import NotNow, NotThere
+from kontinual.trigger.contracts import LedgerDown, NotNow, NotThere
+from kontinual.trigger.group import Group
 from kontinual.trigger.guard import Guard, identity_of
 from kontinual.trigger.service import TriggerService
 from kontinual.trigger.webhook import Delivery, problems
@@ -74,10 +75,12 @@ def _who(request: Request, statement: views.Statement) -> str:
 
 
 def _add_alerts(app: FastAPI, service: TriggerService) -> None:
+    group = Group(service.deliver, hopeless=LedgerDown)
+
     @app.post("/api/v1/alerts", status_code=202, **_answers(422, 400))
-    def alerts(delivery: Delivery) -> views.Received:
+    async def alerts(delivery: Delivery) -> views.Received:
         """Alertmanager's webhook, version 4. Answered when all is in the ledger."""
-        return service.deliver(delivery)
+        return await group.add(delivery)
 
 
 def _add_triggers(app: FastAPI, service: TriggerService) -> None:

@@ -103,7 +103,7 @@ def _check_state(
     with scratch.begin() as replayed:
         for entry in entries:
             try:
-                tables.project(replayed, entry)
+                tables.project(replayed, [entry])
             except (SQLAlchemyError, KeyError, TypeError) as exc:
                 raise LedgerError(
                     f"entry {entry.seq} can not follow those before it: {exc}"

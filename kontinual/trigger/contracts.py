@@ -15,6 +15,8 @@ __all__ = [
     "Ask",
     "Decision",
     "Evidence",
+    "LedgerDown",
+    "Message",
     "NotNow",
     "NotThere",
     "PolicyState",
@@ -28,6 +30,10 @@ __all__ = [
     "Trigger",
     "Wish",
 ]
+
+
+class LedgerDown(LedgerError):
+    """The database does not answer or can not write now, whatever is asked of it."""
 
 
 class NotThere(LedgerError):
@@ -117,6 +123,13 @@ class Resolution(_Record):
     fingerprint: str
     starts_at: AwareDatetime
     ends_at: AwareDatetime
+
+
+class Message(_Record):
+    """What one delivery brings."""
+
+    asks: list[Ask] = Field(default_factory=list)
+    resolutions: list[Resolution] = Field(default_factory=list)
 
 
 class Receipt(_Record):

@@ -8,7 +8,7 @@ from sqlalchemy import select
 from kontinual.trigger import rows, tables
 from kontinual.trigger.chain import EntryKind
 from kontinual.trigger.contracts import Act, Answer, Decision, NotNow, Run, RunState, Trigger
-from kontinual.trigger.ledger import Ledger, write_decision
+from kontinual.trigger.ledger import Ledger, decision_body
 from kontinual.trigger.writer import Writer
 
 __all__ = ["Control", "open_control"]
@@ -118,7 +118,11 @@ class Control:
 
     def _suppress(self, number: int, by: str, reason: str, *, rule: str) -> Trigger:
         decision = Decision(answer=Answer.SUPPRESS, rule=rule, reason=reason, by=by)
-        return self._on_open(number, lambda writer, t: write_decision(writer, t, decision))
+
+        def write(writer: Writer, trigger: Trigger) -> None:
+            writer.append(EntryKind.TRIGGER_DECIDED, decision_body(trigger, decision))
+
+        return self._on_open(number, write)
 
     def _on_open(self, number: int, write: Callable[[Writer, Trigger], None]) -> Trigger:
         with self._ledger.writing() as writer:

@@ -15,7 +15,7 @@ from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
 from kontinual.errors import LedgerError
 
-__all__ = ["masked", "migrate", "newest_revision", "open_database", "revision"]
+__all__ = ["for_reading", "masked", "migrate", "newest_revision", "open_database", "revision"]
 
 BUSY_TIMEOUT_MS = 5_000  # a writer waits so long for another, then it is refused
 HANGING_TIMEOUT_MS = 30_000  # a server ends the transaction of a client that is silent so long
@@ -51,6 +51,13 @@ def open_database(url: str, *, must_exist: bool = False) -> Engine:
             engine.dispose()
             raise
     return engine
+
+
+def for_reading(connection: Connection) -> Connection:
+    """The connection for a transaction that only reads, and all of it as of one moment."""
+    if connection.dialect.name == "sqlite":
+        return connection.execution_options(reading=True)
+    return connection.execution_options(isolation_level="REPEATABLE READ")
 
 
 def migrate(url: str) -> tuple[str | None, str]:

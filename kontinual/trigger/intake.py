@@ -4,92 +4,121 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import bindparam, func, select
 
 from kontinual.spec import utc_text
 from kontinual.trigger import rows, tables
 from kontinual.trigger.chain import EntryKind
-from kontinual.trigger.contracts import Ask, NotNow, Receipt, Resolution, Trigger
+from kontinual.trigger.contracts import Ask, Message, NotNow, Receipt, Resolution, Trigger
 from kontinual.trigger.writer import Writer
 
 __all__ = ["receive"]
 
 Key = tuple[str, str]
-Known = dict[Key, list[Trigger | None]]
-"""The triggers of an alert, oldest first; None for one that this very delivery brought."""
+
+_LAST_NUMBER = select(func.max(tables.triggers.c.id)).where(
+    tables.triggers.c.loop == bindparam("of_loop")
+)
 
 
 def receive(
-    writer: Writer,
-    asks: Sequence[Ask],
-    resolutions: Sequence[Resolution],
-    *,
-    again_after: timedelta,
-) -> Receipt:
-    """Append what is new of a delivery; see `Ledger.receive` for what counts as new."""
-    known = _known(writer, [*asks, *resolutions])
-    bodies: list[dict[str, Any]] = []
-    number = _last_number(writer)
-    for ask in asks:
-        occurrence = _occurrence(writer, ask, known, again_after)
-        if occurrence is None:
-            continue
-        number += 1
-        bodies.append(_body(ask, number, occurrence))
-        if ask.fingerprint is not None:
-            known.setdefault(_key(ask), []).append(None)
-    writer.receive(bodies)
-    return Receipt(
-        recorded=[body["trigger"] for body in bodies],
-        duplicates=len(asks) - len(bodies),
-        resolved=[n for r in resolutions for n in _resolve(writer, r, known)],
-    )
+    writer: Writer, messages: Sequence[Message], *, again_after: timedelta
+) -> list[Receipt]:
+    """Append what is new of messages that came at once; `Ledger.receive` says what counts as new.
+
+    All that is asked is appended before what has resolved, so that a message can close what another
+    one of them brings.
+    """
+    intake = _Intake(writer, messages, again_after)
+    recorded = [intake.record(message.asks) for message in messages]
+    intake.write()
+    return [
+        Receipt(
+            recorded=numbers,
+            duplicates=len(message.asks) - len(numbers),
+            resolved=[n for r in message.resolutions for n in intake.resolve(r)],
+        )
+        for message, numbers in zip(messages, recorded, strict=True)
+    ]
 
 
-def _known(writer: Writer, those: Sequence[Ask | Resolution]) -> Known:
-    fingerprints = [a.fingerprint for a in those if a.fingerprint is not None]
-    found = rows.same_alerts(writer.connection, writer.loop, fingerprints)
-    return {key: list(triggers) for key, triggers in found.items()}
+class _Intake:
+    """One transaction's knowledge of the alerts that it is about."""
+
+    def __init__(self, writer: Writer, messages: Sequence[Message], again_after: timedelta) -> None:
+        self._writer = writer
+        self._again_after = again_after
+        alerts: list[Ask | Resolution] = []
+        for message in messages:
+            alerts += [*message.asks, *message.resolutions]
+        # The triggers of an alert, oldest first; a number is one that this transaction brings.
+        self._known: dict[Key, list[Trigger | int]] = self._stored(alerts)
+        self._bodies: list[dict[str, Any]] = []
+        self._last = self._last_number() if any(m.asks for m in messages) else 0
+        self._resolved: set[int] = set()
+
+    def record(self, asks: Sequence[Ask]) -> list[int]:
+        """The numbers of those that are new; `write` appends them."""
+        numbers = []
+        for ask in asks:
+            occurrence = self._occurrence(ask)
+            if occurrence is None:
+                continue
+            self._last += 1
+            numbers.append(self._last)
+            self._bodies.append(_body(ask, self._last, occurrence))
+            if ask.fingerprint is not None:
+                self._known.setdefault(_key(ask), []).append(self._last)
+        return numbers
+
+    def write(self) -> None:
+        """Append what was recorded, all at once."""
+        self._writer.append(EntryKind.TRIGGER_RECEIVED, *self._bodies)
+
+    def resolve(self, resolution: Resolution) -> list[int]:
+        """Close the triggers of an alert that has resolved; the numbers of those that were open."""
+        former = self._known.get(_key(resolution), [])
+        numbers = {_number(t) for t in former if isinstance(t, int) or t.resolved_at is None}
+        closed = sorted(numbers - self._resolved)
+        self._resolved.update(closed)
+        for number in closed:
+            body = {"trigger": number, "ends_at": utc_text(resolution.ends_at)}
+            self._writer.append(EntryKind.ALERT_RESOLVED, body)
+        return closed
+
+    def _stored(self, alerts: Sequence[Ask | Resolution]) -> dict[Key, list[Trigger | int]]:
+        fingerprints = [a.fingerprint for a in alerts if a.fingerprint is not None]
+        found = rows.same_alerts(self._writer.connection, self._writer.loop, fingerprints)
+        return {key: list(triggers) for key, triggers in found.items()}
+
+    def _last_number(self) -> int:
+        return self._writer.connection.scalar(_LAST_NUMBER, {"of_loop": self._writer.loop}) or 0
+
+    def _occurrence(self, ask: Ask) -> int | None:
+        """How often this alert asked before; None when it is a duplicate."""
+        if ask.wish.run is not None:
+            _refuse_taken_name(self._writer, ask.wish.run)
+        if ask.fingerprint is None or ask.starts_at is None:
+            return 0
+        former = self._known.get(_key(ask), [])
+        if not former:
+            return 0
+        answered = self._answered_at(former[-1])
+        if not ask.repeats or answered is None or self._writer.now - answered < self._again_after:
+            return None
+        return len(former)
+
+    def _answered_at(self, trigger: Trigger | int) -> datetime | None:
+        """When a trigger was suppressed or its run ended; None while it is open."""
+        if isinstance(trigger, int) or trigger.is_open:
+            return None
+        if trigger.run is None:
+            return trigger.decided_at
+        return rows.run(self._writer.connection, self._writer.loop, trigger.run).ended_at
 
 
-def _last_number(writer: Writer) -> int:
-    table = tables.triggers
-    query = select(func.max(table.c.id)).where(table.c.loop == writer.loop)
-    return writer.connection.scalar(query) or 0
-
-
-def _occurrence(writer: Writer, ask: Ask, known: Known, again_after: timedelta) -> int | None:
-    """How often this alert asked before; None when it is a duplicate."""
-    if ask.wish.run is not None:
-        _refuse_taken_name(writer, ask.wish.run)
-    if ask.fingerprint is None or ask.starts_at is None:
-        return 0
-    former = known.get(_key(ask), [])
-    if not former:
-        return 0
-    last = former[-1]
-    answered = None if last is None else _answered_at(writer, last)
-    if not ask.repeats or answered is None or writer.now - answered < again_after:
-        return None
-    return len(former)
-
-
-def _answered_at(writer: Writer, trigger: Trigger) -> datetime | None:
-    """When a trigger was suppressed or its run ended; None while it is open."""
-    if trigger.is_open:
-        return None
-    if trigger.run is None:
-        return trigger.decided_at
-    return rows.run(writer.connection, writer.loop, trigger.run).ended_at
-
-
-def _resolve(writer: Writer, resolution: Resolution, known: Known) -> list[int]:
-    former = known.get(_key(resolution), [])
-    numbers = [t.id for t in former if t is not None and t.resolved_at is None]
-    for number in numbers:
-        body = {"trigger": number, "ends_at": utc_text(resolution.ends_at)}
-        writer.append(EntryKind.ALERT_RESOLVED, body)
-    return numbers
+def _number(trigger: Trigger | int) -> int:
+    return trigger if isinstance(trigger, int) else trigger.id
 
 
 def _body(ask: Ask, number: int, occurrence: int) -> dict[str, Any]:

@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from sqlalchemy import Connection, func, select
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import InterfaceError, InternalError, OperationalError, SQLAlchemyError
+from sqlalchemy.exc import TimeoutError as NoConnection
 
 from kontinual.errors import LedgerError
 from kontinual.spec import RunRecord
@@ -24,6 +25,8 @@ from kontinual.trigger.contracts import (
     Answer,
     Ask,
     Decision,
+    LedgerDown,
+    Message,
     PolicyState,
     Receipt,
     Resolution,
@@ -32,7 +35,7 @@ from kontinual.trigger.contracts import (
     Trigger,
     Wish,
 )
-from kontinual.trigger.database import open_database
+from kontinual.trigger.database import for_reading, open_database
 from kontinual.trigger.intake import receive
 from kontinual.trigger.lease import Lease, check_lease, release_lease, take_lease
 from kontinual.trigger.writer import Writer
@@ -41,6 +44,7 @@ __all__ = ["Clock", "Judge", "Ledger", "utc_now"]
 
 Clock = Callable[[], datetime]
 DAY = timedelta(days=1)
+DOWN = (OperationalError, InterfaceError, InternalError, NoConnection)
 
 
 class Judge(Protocol):
@@ -111,8 +115,14 @@ class Ledger:
         Raises:
             NotNow: a run of the wished name exists.
         """
+        message = Message(asks=list(asks), resolutions=list(resolutions))
+        (receipt,) = self.receive_all([message], again_after=again_after)
+        return receipt
+
+    def receive_all(self, messages: Sequence[Message], *, again_after: timedelta) -> list[Receipt]:
+        """Record deliveries that came at once in one transaction; else as `receive`."""
         with self.writing() as writer:
-            return receive(writer, asks, resolutions, again_after=again_after)
+            return receive(writer, messages, again_after=again_after)
 
     def ask(self, ask: Ask) -> Trigger:
         """Record a request that is no alert.
@@ -151,6 +161,7 @@ class Ledger:
         """
         changed: list[int] = []
         joined: set[int] = set()
+        unwritten: list[dict[str, Any]] = []
         with self.writing(lease=lease) as writer:
             state = self._state(writer)
             asked = rows.some_triggers(writer.connection, self.loop, numbers)
@@ -162,10 +173,12 @@ class Ledger:
                     continue
                 changed.append(number)
                 if decision.answer is Answer.ACCEPT:
+                    _write(writer, unwritten)
                     joined.update(self._accept(writer, trigger, decision, judge))
                     state = self._state(writer)
                 else:
-                    write_decision(writer, trigger, decision)
+                    unwritten.append(decision_body(trigger, decision))
+            _write(writer, unwritten)
             changed += sorted(joined)
             now = rows.some_triggers(writer.connection, self.loop, changed)
             return [now[number] for number in changed]
@@ -272,7 +285,12 @@ class Ledger:
 
     @contextmanager
     def writing(self, *, loop: str | None = None, lease: Lease | None = None) -> Iterator[Writer]:
-        """A transaction on the chain of this loop (or another of the same database)."""
+        """A transaction on the chain of this loop (or another of the same database).
+
+        Raises:
+            LedgerDown: the database does not answer, or can not write now.
+            LedgerError: what is written is not accepted.
+        """
         try:
             with self._engine.begin() as connection:
                 writer = Writer(connection, loop or self.loop, self._clock)
@@ -280,6 +298,8 @@ class Ledger:
                     check_lease(writer, lease)
                 yield writer
                 writer.finish()
+        except DOWN as exc:
+            raise LedgerDown(f"the ledger could not be written: {exc}") from exc
         except SQLAlchemyError as exc:
             raise LedgerError(f"the ledger could not be written: {exc}") from exc
 
@@ -287,8 +307,8 @@ class Ledger:
     def reading(self) -> Iterator[Connection]:
         """A connection to read by; what it reads is of one moment."""
         try:
-            with self._engine.connect().execution_options(reading=True) as connection:
-                yield connection
+            with self._engine.connect() as connection:
+                yield for_reading(connection)
         except SQLAlchemyError as exc:
             raise LedgerError(f"the ledger could not be read: {exc}") from exc
 
@@ -300,7 +320,8 @@ class Ledger:
     ) -> list[int]:
         """Make a trigger a run; the numbers of those that it answers too, each told so."""
         run = judge.run_id(trigger, writer.now)
-        write_decision(writer, trigger, decision, run=run, wish=judge.wish(trigger))
+        accepted = decision_body(trigger, decision, run=run, wish=judge.wish(trigger))
+        writer.append(EntryKind.TRIGGER_DECIDED, accepted)
         if trigger.wish.process is not None:
             body = {"run": run, "process": trigger.wish.process}
             writer.append(EntryKind.RUN_LAUNCHED, body)
@@ -311,32 +332,29 @@ class Ledger:
         )
         waiting = rows.open_triggers(writer.connection, self.loop)
         others = [t for t in waiting if judge.joins(t, trigger)]
-        for other in others:
-            write_decision(writer, other, joined, run=run)
+        told = (decision_body(other, joined, run=run) for other in others)
+        writer.append(EntryKind.TRIGGER_DECIDED, *told)
         return [other.id for other in others]
 
 
-def write_decision(
-    writer: Writer,
-    trigger: Trigger,
-    decision: Decision,
-    *,
-    run: str | None = None,
-    wish: Wish | None = None,
-) -> None:
-    """Append a decision.
+def decision_body(
+    trigger: Trigger, decision: Decision, *, run: str | None = None, wish: Wish | None = None
+) -> dict[str, Any]:
+    """The entry of a decision.
 
     Args:
-        writer: of the transaction.
         trigger: what is decided about.
         decision: the decision.
         run: the run that answers the trigger, if one does.
         wish: what that run does, if the trigger became it.
     """
     body = {"trigger": trigger.id, "decision": decision.model_dump(mode="json"), "run": run}
-    if wish is not None:
-        body["wish"] = wish.model_dump(mode="json")
-    writer.append(EntryKind.TRIGGER_DECIDED, body)
+    return body if wish is None else {**body, "wish": wish.model_dump(mode="json")}
+
+
+def _write(writer: Writer, decisions: list[dict[str, Any]]) -> None:
+    writer.append(EntryKind.TRIGGER_DECIDED, *decisions)
+    decisions.clear()
 
 
 def _is_news(trigger: Trigger, decision: Decision) -> bool:

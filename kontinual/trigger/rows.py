@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, func, or_, select
+from sqlalchemy import ColumnElement, Connection, bindparam, func, or_, select
 
 from kontinual.spec import Outcome, utc_text
 from kontinual.trigger import tables
@@ -34,6 +34,16 @@ Row = Mapping[Any, Any]
 NOT_OF_A_TRIGGER = {"loop", "occurrence", "answer"}
 NOT_OF_A_RUN = {"loop", "kind", "outcome"}
 MANY = 500  # values in one IN (...): SQLite's older limit is 999 for a statement
+
+
+_SAME_ALERTS = (
+    select(tables.triggers)
+    .where(
+        tables.triggers.c.loop == bindparam("of_loop"),
+        tables.triggers.c.fingerprint.in_(bindparam("fingerprints", expanding=True)),
+    )
+    .order_by(tables.triggers.c.occurrence)
+)
 
 
 def to_trigger(row: Row) -> Trigger:
@@ -79,14 +89,11 @@ def same_alerts(
     connection: Connection, loop: str, fingerprints: Iterable[str]
 ) -> dict[tuple[str, str], list[Trigger]]:
     """The triggers that alerts became, oldest first, by fingerprint and start."""
-    table = tables.triggers
     found: dict[tuple[str, str], list[Trigger]] = {}
     wanted = sorted(set(fingerprints))
     for i in range(0, len(wanted), MANY):
-        query = select(table).where(
-            table.c.loop == loop, table.c.fingerprint.in_(wanted[i : i + MANY])
-        )
-        for row in connection.execute(query.order_by(table.c.occurrence)).mappings():
+        these = {"of_loop": loop, "fingerprints": wanted[i : i + MANY]}
+        for row in connection.execute(_SAME_ALERTS, these).mappings():
             key = (row["fingerprint"], row["starts_at"])
             found.setdefault(key, []).append(to_trigger(row))
     return found

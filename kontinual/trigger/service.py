@@ -1,12 +1,22 @@
 """What can be asked of the trigger service, apart from HTTP: the page and the API both call it."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 
 from kontinual.spec import Loop
 from kontinual.trigger.champion import ChampionWatch
-from kontinual.trigger.contracts import Ask, NotNow, Receipt, Run, RunKind, Source, Trigger, Wish
+from kontinual.trigger.contracts import (
+    Ask,
+    Message,
+    NotNow,
+    Receipt,
+    Run,
+    RunKind,
+    Source,
+    Trigger,
+    Wish,
+)
 from kontinual.trigger.control import Control
 from kontinual.trigger.ledger import Ledger
 from kontinual.trigger.metrics import TriggerMetrics
@@ -52,21 +62,12 @@ class TriggerService:
         self.speedup = speedup
         self._again_after: timedelta = loop.trigger.cooldown / speedup
 
-    def deliver(self, delivery: Delivery) -> Received:
-        """Record a delivery in one transaction and wake the worker."""
-        if delivery.truncated_alerts:
-            log.warning("Alertmanager left out %d alerts", delivery.truncated_alerts)
-        others = sum(not a.is_for(self.loop) for a in delivery.alerts)
-        receipt = self.ledger.receive(
-            asks_of(delivery.alerts, self.loop),
-            resolutions_of(delivery.alerts, self.loop),
-            again_after=self._again_after,
-        )
-        self._count(receipt, others)
-        for number in receipt.recorded:
-            log.info("received from Alertmanager", extra={"trigger": number})
+    def deliver(self, deliveries: Sequence[Delivery]) -> list[Received]:
+        """Record deliveries in one transaction, whole or not at all, and wake the worker."""
+        messages = [self._message(delivery) for delivery in deliveries]
+        receipts = self.ledger.receive_all(messages, again_after=self._again_after)
         self.worker.wake()
-        return Received(**receipt.model_dump(), other_models=others)
+        return [self._told(*both) for both in zip(deliveries, receipts, strict=True)]
 
     def ask(self, request: Request, who: str) -> Trigger:
         """Record a request for a retraining and wake the worker."""
@@ -154,8 +155,20 @@ class TriggerService:
         self.worker.look_again()
         return self.status()
 
-    def _count(self, receipt: Receipt, others: int) -> None:
+    def _message(self, delivery: Delivery) -> Message:
+        """What a delivery says of this loop."""
+        if delivery.truncated_alerts:
+            log.warning("Alertmanager left out %d alerts", delivery.truncated_alerts)
+        asks, resolutions = (of(delivery.alerts, self.loop) for of in (asks_of, resolutions_of))
+        return Message(asks=asks, resolutions=resolutions)
+
+    def _told(self, delivery: Delivery, receipt: Receipt) -> Received:
+        """The answer to a delivery, counted and logged."""
+        others = sum(not a.is_for(self.loop) for a in delivery.alerts)
+        for number in receipt.recorded:
+            log.info("received from Alertmanager", extra={"trigger": number})
         self.metrics.count_alerts("recorded", len(receipt.recorded))
         self.metrics.count_alerts("duplicate", receipt.duplicates)
         self.metrics.count_alerts("resolved", len(receipt.resolved))
         self.metrics.count_alerts("other_model", others)
+        return Received(**receipt.model_dump(), other_models=others)

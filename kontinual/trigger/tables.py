@@ -7,6 +7,8 @@ sorts as time does. How the tables came to be stands in `kontinual.trigger.migra
 """
 
 import json
+from collections.abc import Iterable
+from itertools import groupby
 from typing import Any
 
 from sqlalchemy import (
@@ -20,12 +22,14 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    bindparam,
     func,
     insert,
     update,
 )
 
 from kontinual.trigger.chain import Entry, EntryKind, canonical_json
+from kontinual.trigger.contracts import Answer, RunKind
 
 __all__ = [
     "EVERY_LOOP",
@@ -36,7 +40,6 @@ __all__ = [
     "heads",
     "leases",
     "project",
-    "received_row",
     "runs",
     "triggers",
 ]
@@ -128,16 +131,23 @@ leases = Table(
 )
 
 
-def project(connection: Connection, entry: Entry) -> None:
-    """Bring `triggers`, `runs` and `controls` up to this entry."""
+def project(connection: Connection, entries: Iterable[Entry]) -> None:
+    """Bring `triggers`, `runs` and `controls` up to these entries."""
+    for kind, same in groupby(entries, lambda entry: entry.kind):
+        if kind is EntryKind.TRIGGER_RECEIVED:
+            connection.execute(insert(triggers), [_received_row(entry) for entry in same])
+        elif kind is EntryKind.TRIGGER_DECIDED:
+            _decided(connection, list(same))
+        else:
+            for entry in same:
+                _project_one(connection, entry)
+
+
+def _project_one(connection: Connection, entry: Entry) -> None:
     body, loop = entry.body, entry.loop
     trigger = update(triggers).where(triggers.c.loop == loop, triggers.c.id == body.get("trigger"))
     run = update(runs).where(runs.c.loop == loop, runs.c.id == body.get("run"))
     match entry.kind:
-        case EntryKind.TRIGGER_RECEIVED:
-            connection.execute(insert(triggers).values(received_row(entry)))
-        case EntryKind.TRIGGER_DECIDED:
-            _decided(connection, entry)
         case EntryKind.TRIGGER_APPROVED:
             connection.execute(trigger.values(approved=canonical_json(body["act"])))
         case EntryKind.ALERT_RESOLVED:
@@ -159,7 +169,7 @@ def project(connection: Connection, entry: Entry) -> None:
             _control(connection, loop, circuit_closed_at=entry.at)
 
 
-def received_row(entry: Entry) -> dict[str, Any]:
+def _received_row(entry: Entry) -> dict[str, Any]:
     """The row of `triggers` that an entry of a new trigger becomes."""
     body = {name: value for name, value in entry.body.items() if name != "trigger"}
     return body | {
@@ -177,29 +187,50 @@ def from_json(text: str | None) -> Any:
     return None if text is None else json.loads(text)
 
 
-def _decided(connection: Connection, entry: Entry) -> None:
-    body, loop = entry.body, entry.loop
-    decision = body["decision"]
-    values = {
+# Made once: a storm brings thousands of decisions, and to make a statement is what takes the time.
+_DECIDE = (
+    update(triggers)
+    .where(triggers.c.loop == bindparam("of_loop"), triggers.c.id == bindparam("of_trigger"))
+    .values(
+        decision=bindparam("decision"),
+        answer=bindparam("answer"),
+        decided_at=bindparam("decided_at"),
+        run=bindparam("run"),
+        held_since=func.coalesce(triggers.c.held_since, bindparam("held", type_=MOMENT)),
+    )
+)
+
+
+def _decided(connection: Connection, entries: list[Entry]) -> None:
+    connection.execute(_DECIDE, [_decided_row(entry) for entry in entries])
+    accepted = [e for e in entries if e.body["decision"]["answer"] == Answer.ACCEPT]
+    if accepted:
+        connection.execute(insert(runs), [_run_row(entry) for entry in accepted])
+
+
+def _decided_row(entry: Entry) -> dict[str, Any]:
+    decision = entry.body["decision"]
+    return {
+        "of_loop": entry.loop,
+        "of_trigger": entry.body["trigger"],
         "decision": canonical_json(decision),
         "answer": decision["answer"],
         "decided_at": entry.at,
-        "run": body["run"],
+        "run": entry.body["run"],
+        "held": entry.at if decision["answer"] == Answer.HOLD else None,
     }
-    if decision["answer"] == "hold":
-        values["held_since"] = func.coalesce(triggers.c.held_since, entry.at)
-    mine = update(triggers).where(triggers.c.loop == loop, triggers.c.id == body["trigger"])
-    connection.execute(mine.values(values))
-    if decision["answer"] == "accept":
-        wish = body.get("wish", {})
-        row = {
-            "id": body["run"],
-            "trigger": body["trigger"],
-            "accepted_at": entry.at,
-            "wish": canonical_json(wish),
-            "kind": wish.get("kind", "retrain"),
-        }
-        connection.execute(insert(runs).values(loop=loop, **row))
+
+
+def _run_row(entry: Entry) -> dict[str, Any]:
+    wish = entry.body.get("wish", {})
+    return {
+        "loop": entry.loop,
+        "id": entry.body["run"],
+        "trigger": entry.body["trigger"],
+        "accepted_at": entry.at,
+        "wish": canonical_json(wish),
+        "kind": wish.get("kind", RunKind.RETRAIN),
+    }
 
 
 def _control(connection: Connection, loop: str, **values: Any) -> None:

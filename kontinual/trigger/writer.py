@@ -1,10 +1,10 @@
 """One transaction on a loop's ledger: it appends entries and brings the state up to them."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, bindparam, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from kontinual.spec import utc_text
@@ -12,6 +12,11 @@ from kontinual.trigger import tables
 from kontinual.trigger.chain import GENESIS, Entry, EntryKind, canonical_json, link
 
 __all__ = ["Writer"]
+
+# Made once, as every transaction needs them: to make a statement takes longer than to run it.
+_MINE = tables.heads.c.loop == bindparam("of_loop")
+_HEAD = select(tables.heads.c.seq, tables.heads.c.hash).where(_MINE).with_for_update()
+_SET_HEAD = update(tables.heads).where(_MINE).values(seq=bindparam("seq"), hash=bindparam("hash"))
 
 
 class Writer:
@@ -25,31 +30,18 @@ class Writer:
         self.now = clock()
         self._appended: list[Entry] = []
 
-    def append(self, kind: EntryKind, body: dict[str, Any]) -> Entry:
-        """Append an entry, and let the state follow."""
-        entry = self._link(kind, body)
-        tables.project(self.connection, entry)
-        return entry
-
-    def receive(self, bodies: Sequence[dict[str, Any]]) -> None:
-        """Append many new triggers at once; a storm brings thousands."""
-        rows = [
-            tables.received_row(self._link(EntryKind.TRIGGER_RECEIVED, body)) for body in bodies
-        ]
-        if rows:
-            self.connection.execute(insert(tables.triggers), rows)
+    def append(self, kind: EntryKind, *bodies: dict[str, Any]) -> None:
+        """Append entries of one kind, and let the state follow; a storm brings thousands."""
+        tables.project(self.connection, [self._link(kind, body) for body in bodies])
 
     def finish(self) -> None:
         """Write what was appended; called once, before the commit."""
         if not self._appended:
             return
-        rows = [
-            e.model_dump(mode="json") | {"body": canonical_json(e.body)} for e in self._appended
-        ]
+        rows = [e.model_dump() | {"body": canonical_json(e.body)} for e in self._appended]
         self.connection.execute(insert(tables.entries), rows)
-        mine = tables.heads.c.loop == self.loop
-        values = {"seq": self._seq, "hash": self._hash}
-        self.connection.execute(update(tables.heads).where(mine).values(values))
+        head = {"of_loop": self.loop, "seq": self._seq, "hash": self._hash}
+        self.connection.execute(_SET_HEAD, head)
 
     @property
     def head(self) -> tuple[int, str]:
@@ -71,12 +63,11 @@ class Writer:
 
     def _locked_head(self) -> tuple[int, str]:
         """Number and hash of the last entry; the row's lock orders the writers of a server."""
-        query = select(tables.heads.c.seq, tables.heads.c.hash)
-        query = query.where(tables.heads.c.loop == self.loop).with_for_update()
-        found = self.connection.execute(query).one_or_none()
+        mine = {"of_loop": self.loop}
+        found = self.connection.execute(_HEAD, mine).one_or_none()
         if found is None:
             self._begin_chain()
-            found = self.connection.execute(query).one()
+            found = self.connection.execute(_HEAD, mine).one()
         return found.seq, found.hash
 
     def _begin_chain(self) -> None:

@@ -32,7 +32,7 @@ __all__ = ["STAGES", "TOKEN", "Fate", "Place", "start"]
 
 TOKEN = "secret"
 STAGES = ("accept", "decide", "launch", "follow")
-METHODS = {"receive": "accept", "decide": "decide", "launched": "launch", "ended": "follow"}
+METHODS = {"receive_all": "accept", "decide": "decide", "launched": "launch", "ended": "follow"}
 
 
 @dataclass(frozen=True)

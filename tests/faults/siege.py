@@ -6,6 +6,7 @@ import time
 import uuid
 from collections import Counter
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -20,10 +21,11 @@ from kontinual.spec import Loop, Outcome
 from kontinual.trigger import Answer, Ledger
 from tests.faults.doomed import STAGES, TOKEN, Fate, Place, start
 
-__all__ = ["Siege", "besiege", "wait_until"]
+__all__ = ["Siege", "besiege", "storm", "wait_until"]
 
 HEADERS = {"Authorization": f"Bearer {TOKEN}"}
 LONGEST_SECONDS = 4.0  # of serving; then one whose point does not come is killed from outside
+SENDERS = 8
 POINTS = 11  # about as many as the transaction of a stage has
 
 # A run: it says that it began, takes a moment, and leaves its record, whole or not at all.
@@ -183,6 +185,31 @@ class Life:
     def died(self) -> str:
         """The stage in which it killed itself, or `outside`."""
         return self._note.read_text().split(":")[0] if self._note.exists() else "outside"
+
+
+def storm(siege: Siege, fate: Fate) -> list[str]:
+    """The alerts that a service acknowledged of many that came at once, until its fate met it."""
+    (port,) = siege.ports[:1]
+    life = Life(siege.place, port, fate, float("inf"))
+    try:
+        wait_until(lambda: _listens(port), "it serves")
+        with ThreadPoolExecutor(SENDERS) as senders:
+            told = [senders.submit(_send_until_it_dies, port) for _ in range(SENDERS)]
+        wait_until(life.is_over, "it died by its fate")
+    finally:
+        life.kill()
+    return [fingerprint for sender in told for fingerprint in sender.result()]
+
+
+def _send_until_it_dies(port: int) -> list[str]:
+    acknowledged = []
+    with httpx.Client(headers=HEADERS, timeout=30) as client, suppress(httpx.TransportError):
+        while True:
+            alert = _alert(uuid.uuid4().hex[:16])
+            answer = client.post(f"http://127.0.0.1:{port}/api/v1/alerts", json=alert.body)
+            assert answer.status_code == 202
+            acknowledged.append(alert.name)
+    return acknowledged
 
 
 def _listens(port: int) -> bool:

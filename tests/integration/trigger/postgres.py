@@ -1,4 +1,4 @@
-"""A PostgreSQL server of our own for the tests: a folder, a socket in it, no port."""
+"""A PostgreSQL server of our own for the tests: a folder and a socket in it; a port if wanted."""
 
 import os
 import shutil
@@ -15,10 +15,18 @@ NOBODY = 65534
 
 
 class PostgresServer:
-    """A running server; a context manager that ends it and removes its folder."""
+    """A running server; a context manager that ends it and removes its folder.
 
-    def __init__(self) -> None:
+    Args:
+        fsync: write as in production; what a crash of the machine would lose is not what tests are
+            about, so they do without.
+        address: of this machine to listen on too, at the usual port, for whoever asks there.
+    """
+
+    def __init__(self, *, fsync: bool = False, address: str = "") -> None:
         self._bin = _binaries()
+        self._address = address
+        self._fsync = "on" if fsync else "off"
         # Not pytest's folder, which is closed to the user that the server runs as.
         self.folder = Path(tempfile.mkdtemp(prefix="kontinual-pg-", dir="/tmp"))
 
@@ -27,8 +35,13 @@ class PostgresServer:
             os.chown(self.folder, NOBODY, NOBODY)
         initdb = ["-D", str(self._data), "-U", "postgres", "-A", "trust", "-N", "-E", "UTF8"]
         self._run("initdb", *initdb, "--locale=C")
-        # What a crash of the machine would lose is not what is tested here.
-        options = f"-c listen_addresses= -c unix_socket_directories={self.folder} -c fsync=off"
+        if self._address:
+            with (self._data / "pg_hba.conf").open("a") as rules:
+                rules.write("host all all all trust\n")
+        options = (
+            f"-c listen_addresses={self._address} -c unix_socket_directories={self.folder} "
+            f"-c fsync={self._fsync}"
+        )
         log = str(self.folder / "log")
         self._run("pg_ctl", "-D", str(self._data), "-l", log, "-o", options, "-w", "start")
         return self
@@ -38,11 +51,13 @@ class PostgresServer:
         shutil.rmtree(self.folder)
 
     def new_database(self) -> str:
-        """The SQLAlchemy URL of a new and empty database."""
+        """The SQLAlchemy URL of a new and empty database, at its address or by its socket."""
         name = f"ledger_{uuid.uuid4().hex}"
         address = f"host={self.folder} user=postgres dbname=postgres"
         with psycopg.connect(address, autocommit=True) as connection:
             connection.execute(f'CREATE DATABASE "{name}"')
+        if self._address:
+            return f"postgresql+psycopg://postgres@{self._address}:5432/{name}"
         return f"postgresql+psycopg://postgres@/{name}?host={self.folder}"
 
     @property

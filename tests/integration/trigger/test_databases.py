@@ -19,6 +19,7 @@ from kontinual.trigger import (
     Control,
     Evidence,
     Ledger,
+    Message,
     NotNow,
     Policy,
     Resolution,
@@ -27,8 +28,10 @@ from kontinual.trigger import (
     Worker,
     archive,
     migrate,
+    rows,
 )
 from kontinual.trigger import database as database_module
+from kontinual.trigger.audit import audit
 from kontinual.trigger.database import newest_revision
 from kontinual.trigger.lease import LeaseLost
 from kontinual.trigger.metrics import TriggerMetrics
@@ -153,6 +156,34 @@ def test_the_first_writers_of_a_chain_may_come_at_once(open_ledger: Open) -> Non
     assert ledgers[0].audit().triggers == 5, "what all delivered is there once"
 
 
+def test_what_is_read_is_of_one_moment_whatever_is_written_meanwhile(open_ledger: Open) -> None:
+    reader, other = open_ledger(), open_ledger()
+    other.ask_by_hand("before")
+    with reader.reading() as connection:
+        before = rows.triggers(connection, "flights")
+        other.ask_by_hand("meanwhile")
+        assert rows.triggers(connection, "flights") == before
+        assert audit(connection, "flights").triggers == 1, "nobody has altered anything"
+    assert reader.audit().triggers == 2
+
+
+def test_deliveries_that_come_at_once_are_told_each_what_became_of_it(open_ledger: Open) -> None:
+    ledger = open_ledger()
+    gone = Resolution(fingerprint="a", starts_at=NOW, ends_at=NOW)
+    messages = [
+        Message(asks=[ask_of("a"), ask_of("b")]),
+        Message(asks=[ask_of("b"), ask_of("c"), ask_of("c")]),
+        Message(asks=[ask_of("d")], resolutions=[gone]),
+        Message(resolutions=[gone]),
+    ]
+    told = ledger.receive_all(messages, again_after=timedelta.max)
+    assert [r.recorded for r in told] == [[1, 2], [3], [4], []]
+    assert [r.duplicates for r in told] == [0, 2, 0, 0]
+    assert [r.resolved for r in told] == [[], [], [1], []], "one closes what another brought, once"
+    assert [t.resolved_at is None for t in ledger.triggers()] == [False, True, True, True]
+    assert ledger.audit().triggers == 4
+
+
 def test_persons_who_act_at_once_are_told_who_was_first(open_ledger: Open) -> None:
     ledgers = [open_ledger() for _ in range(4)]
     ledgers[0].ask_by_hand("please")
@@ -263,7 +294,6 @@ def test_a_server_ends_the_transaction_of_a_replica_that_is_silent(
     def hang() -> None:
         with first.writing() as writer:
             until(lambda: second.ask_by_hand("the other goes on"))
-            writer.receive([])
             writer.connection.exec_driver_sql("SELECT 1")
 
     with pytest.raises(LedgerError, match="idle-in-transaction timeout"):
