@@ -5,27 +5,17 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import pandas as pd
 
 from kontinual.errors import ServiceError
+from kontinual.local.addresses import free_addresses
 from kontinual.local.demo.options import HISTORY_MONTHS, DemoOptions
 from kontinual.local.environment import settings_environment
-from kontinual.local.ports import first_free_port
 from kontinual.settings import Settings
 from kontinual.spec import Loop, load_loop
 
 __all__ = ["demo_home", "demo_table"]
-
-ADDRESSES = (
-    "prometheus",
-    "alertmanager",
-    "collector",
-    "trigger",
-    "gateway_url",
-    "gateway_admin",
-)
 
 
 def demo_table(options: DemoOptions) -> pd.DataFrame:
@@ -71,7 +61,7 @@ def demo_home(options: DemoOptions) -> tuple[Path, Settings]:
             "home": options.home,
             "predictor_module": module,
             "speedup": options.speedup,
-            **_free_addresses(),
+            **free_addresses(),
         }
     )
     os.environ.update(settings_environment(settings))
@@ -83,14 +73,3 @@ def demo_home(options: DemoOptions) -> tuple[Path, Settings]:
 def _history(frame: pd.DataFrame, loop: Loop) -> pd.DataFrame:
     months = pd.to_datetime(frame[loop.data.time], utc=True).dt.month
     return frame[months.isin(HISTORY_MONTHS)]
-
-
-def _free_addresses() -> dict[str, str]:
-    """The default address of each service, or one beside it where that port is taken."""
-    found: dict[str, str] = {}
-    taken: list[int] = []
-    for name in ADDRESSES:
-        usual = urlsplit(Settings.model_fields[name].default).port or 0
-        taken.append(first_free_port("127.0.0.1", range(usual, usual + 80), taken=taken))
-        found[name] = f"http://127.0.0.1:{taken[-1]}"
-    return found

@@ -29,7 +29,6 @@ from kontinual.tracking import Tracker
 __all__ = ["demo"]
 
 LAST_RUN_SECONDS = 240
-ADDRESSES = ("prometheus", "alertmanager", "collector", "trigger", "gateway_url", "gateway_admin")
 
 
 def demo(options: DemoOptions) -> DemoReport:

@@ -1,0 +1,28 @@
+"""Addresses for a stack beside others on this machine."""
+
+from urllib.parse import urlsplit
+
+from kontinual.local.ports import first_free_port
+from kontinual.settings import Settings
+
+__all__ = ["free_addresses"]
+
+_SERVICES = (
+    "prometheus",
+    "alertmanager",
+    "collector",
+    "trigger",
+    "gateway_url",
+    "gateway_admin",
+)
+
+
+def free_addresses() -> dict[str, str]:
+    """Each service's setting with its default address, or one beside it where that is taken."""
+    found: dict[str, str] = {}
+    taken: list[int] = []
+    for name in _SERVICES:
+        usual = urlsplit(Settings.model_fields[name].default).port or 0
+        taken.append(first_free_port("127.0.0.1", range(usual, usual + 80), taken=taken))
+        found[name] = f"http://127.0.0.1:{taken[-1]}"
+    return found
