@@ -5,7 +5,7 @@ SHELL := bash
 MAKEFLAGS += --no-builtin-rules --no-print-directory
 
 BIN := .venv/bin
-SOURCES := kontinual components pipelines examples tests benchmarks
+SOURCES := kontinual components pipelines examples notebooks tests tools benchmarks
 # Validation, and the lake that it reads, run in the environment of TFDV.
 DATA_TESTS := tests/unit/validation tests/integration/validation tests/unit/lake \
 	--ignore=tests/unit/lake/test_flights.py
@@ -49,6 +49,19 @@ test-faults: setup ## hundreds of kills at any point of the trigger's work
 .PHONY: test-e2e
 test-e2e: setup ## the whole loop in small
 	@$(BIN)/pytest tests/e2e $(PYTEST_ARGS)
+
+.PHONY: test-notebooks
+test-notebooks: setup ## execute the notebooks, in small (what they showed: build/notebooks)
+	@$(BIN)/pytest tests/notebooks -n 2 -o timeout=1800 $(PYTEST_ARGS)
+
+.PHONY: notebooks
+notebooks: setup ## open the notebooks in JupyterLab, with the kernel of .venv
+	@$(BIN)/python -m ipykernel install --prefix .venv --name python3 --display-name Kontinual >/dev/null
+	@JUPYTER_PATH=$(CURDIR)/.venv/share/jupyter $(BIN)/uvx --from jupyterlab jupyter lab notebooks $(ARGS)
+
+.PHONY: strip-notebooks
+strip-notebooks: setup ## remove from the notebooks what an execution left in them
+	@$(BIN)/python tools/notebooks.py strip
 
 .PHONY: images
 images: ## build the images: REGISTRY=... TAG=... ENGINE=docker|podman|buildah BASE=...
