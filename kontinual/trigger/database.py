@@ -15,7 +15,15 @@ from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
 from kontinual.errors import LedgerError
 
-__all__ = ["for_reading", "masked", "migrate", "newest_revision", "open_database", "revision"]
+__all__ = [
+    "BUSY_TIMEOUT_MS",
+    "for_reading",
+    "masked",
+    "migrate",
+    "newest_revision",
+    "open_database",
+    "revision",
+]
 
 BUSY_TIMEOUT_MS = 5_000  # a writer waits so long for another, then it is refused
 HANGING_TIMEOUT_MS = 30_000  # a server ends the transaction of a client that is silent so long

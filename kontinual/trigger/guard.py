@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse
@@ -52,26 +53,28 @@ class Guard:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        request = Request(scope)
+        headers = Headers(scope=scope)
         state = scope.setdefault("state", {})
         certificate = state.get("certificate")
-        identity = self._doorkeeper.identify(request.headers.get("authorization"), certificate)
+        identity = self._doorkeeper.identify(headers.get("authorization"), certificate)
         state["identity"] = identity
-        refusal = self._refusal(request, identity)
+        right = right_for(scope["method"], scope["path"])
+        refusal = self._refusal(right, headers, identity)
         if refusal is not None:
             await refusal(scope, receive, self._counted(send))
             return
         await self._app(scope, self._limited(receive), self._counted(send))
 
-    def _refusal(self, request: Request, identity: Identity) -> JSONResponse | None:
-        right = right_for(request.method, request.url.path)
+    def _refusal(
+        self, right: Right | None, headers: Headers, identity: Identity
+    ) -> JSONResponse | None:
         if right is not None and not identity.may(right):
             if identity.known:
                 told = f"{identity.name} has not the scope `{right}` that this needs"
                 return _answer(403, told)
             told = f"a bearer token or client certificate with the scope `{right}` is needed"
             return _answer(401, told, {"WWW-Authenticate": "Bearer"})
-        length = request.headers.get("content-length", "")
+        length = headers.get("content-length", "")
         if length.isdecimal() and int(length) > self._max:
             return _answer(413, self._too_long)
         return None

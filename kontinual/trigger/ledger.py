@@ -6,6 +6,7 @@ launching it is a later step that can be repeated. What persons do is in
 `kontinual.trigger.control`, what is moved out in `kontinual.trigger.archive`.
 """
 
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -35,7 +36,7 @@ from kontinual.trigger.contracts import (
     Trigger,
     Wish,
 )
-from kontinual.trigger.database import for_reading, open_database
+from kontinual.trigger.database import BUSY_TIMEOUT_MS, for_reading, open_database
 from kontinual.trigger.intake import receive
 from kontinual.trigger.lease import Lease, check_lease, release_lease, take_lease
 from kontinual.trigger.writer import Writer
@@ -93,6 +94,7 @@ class Ledger:
         self.loop = loop
         self._clock = clock
         self._engine = open_database(url, must_exist=must_exist)
+        self._writing = threading.Lock()
 
     def close(self) -> None:
         self._engine.dispose()
@@ -159,29 +161,27 @@ class Ledger:
         Raises:
             LeaseLost: another worker has taken over.
         """
-        changed: list[int] = []
-        joined: set[int] = set()
+        changed: dict[int, Trigger] = {}
         unwritten: list[dict[str, Any]] = []
         with self.writing(lease=lease) as writer:
             state = self._state(writer)
             asked = rows.some_triggers(writer.connection, self.loop, numbers)
             for number, trigger in ((n, asked[n]) for n in numbers if n in asked):
-                if not trigger.is_open or number in joined:
+                if not trigger.is_open or number in changed:
                     continue
                 decision = judge(trigger, state, writer.now)
                 if not _is_news(trigger, decision):
                     continue
-                changed.append(number)
                 if decision.answer is Answer.ACCEPT:
                     _write(writer, unwritten)
-                    joined.update(self._accept(writer, trigger, decision, judge))
+                    accepted = self._accept(writer, trigger, decision, judge)
+                    changed.update((t.id, t) for t in accepted)
                     state = self._state(writer)
                 else:
                     unwritten.append(decision_body(trigger, decision))
+                    changed[number] = _decided(trigger, decision, writer.now)
             _write(writer, unwritten)
-            changed += sorted(joined)
-            now = rows.some_triggers(writer.connection, self.loop, changed)
-            return [now[number] for number in changed]
+        return list(changed.values())
 
     # What is run
 
@@ -292,7 +292,7 @@ class Ledger:
             LedgerError: what is written is not accepted.
         """
         try:
-            with self._engine.begin() as connection:
+            with self._turn(), self._engine.begin() as connection:
                 writer = Writer(connection, loop or self.loop, self._clock)
                 if lease is not None:
                     check_lease(writer, lease)
@@ -302,6 +302,16 @@ class Ledger:
             raise LedgerDown(f"the ledger could not be written: {exc}") from exc
         except SQLAlchemyError as exc:
             raise LedgerError(f"the ledger could not be written: {exc}") from exc
+
+    @contextmanager
+    def _turn(self) -> Iterator[None]:
+        """Wait for who writes in this process: it wakes the next one, where SQLite only polls."""
+        if not self._writing.acquire(timeout=BUSY_TIMEOUT_MS / 1000):
+            raise LedgerDown("the ledger could not be written: it is being written for too long")
+        try:
+            yield
+        finally:
+            self._writing.release()
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
@@ -317,8 +327,8 @@ class Ledger:
 
     def _accept(
         self, writer: Writer, trigger: Trigger, decision: Decision, judge: Judge
-    ) -> list[int]:
-        """Make a trigger a run; the numbers of those that it answers too, each told so."""
+    ) -> list[Trigger]:
+        """Make a trigger a run; it and those that the run answers too, each told so."""
         run = judge.run_id(trigger, writer.now)
         accepted = decision_body(trigger, decision, run=run, wish=judge.wish(trigger))
         writer.append(EntryKind.TRIGGER_DECIDED, accepted)
@@ -334,7 +344,10 @@ class Ledger:
         others = [t for t in waiting if judge.joins(t, trigger)]
         told = (decision_body(other, joined, run=run) for other in others)
         writer.append(EntryKind.TRIGGER_DECIDED, *told)
-        return [other.id for other in others]
+        return [
+            _decided(trigger, decision, writer.now, run),
+            *(_decided(other, joined, writer.now, run) for other in others),
+        ]
 
 
 def decision_body(
@@ -350,6 +363,13 @@ def decision_body(
     """
     body = {"trigger": trigger.id, "decision": decision.model_dump(mode="json"), "run": run}
     return body if wish is None else {**body, "wish": wish.model_dump(mode="json")}
+
+
+def _decided(trigger: Trigger, decision: Decision, at: datetime, run: str | None = None) -> Trigger:
+    """The trigger as it is after a decision."""
+    held = at if decision.answer is Answer.HOLD else None
+    now = {"decision": decision, "decided_at": at, "run": run}
+    return trigger.model_copy(update={**now, "held_since": trigger.held_since or held})
 
 
 def _write(writer: Writer, decisions: list[dict[str, Any]]) -> None:

@@ -6,6 +6,7 @@ Each looks at one case, and suppresses, holds, or has nothing to say.
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import cached_property
 
 from kontinual.spec import (
     Action,
@@ -53,11 +54,11 @@ class Case:
     def by_person(self) -> bool:
         return self.trigger.source is Source.MANUAL
 
-    @property
+    @cached_property
     def alert(self) -> Alert | None:
         return declared_alert(self.loop, self.trigger)
 
-    @property
+    @cached_property
     def is_rollback(self) -> bool:
         return kind_of(self.trigger, self.alert) is RunKind.ROLLBACK
 

@@ -31,7 +31,8 @@ DEAD_SECONDS = 60.0
 LOOK_AGAIN_SECONDS = 60.0  # in the loop's time
 LOOK_AGAIN_BOUNDS = (1.0, 15.0)  # on the wall clock
 LEASE = timedelta(seconds=30)
-JUDGED_AT_ONCE = 500  # triggers in one transaction
+JUDGED_AT_ONCE = 50  # triggers in one transaction: deliveries wait for its end
+REST, LONGEST_REST_SECONDS = 5.0, 2.0  # times a pass: then deliveries have all to themselves
 TIMEOUT = "run_timeout"
 """Who asks a run to end that takes too long."""
 
@@ -119,8 +120,9 @@ class Worker:
             except Exception as exc:  # a thread that dies unseen would be worse
                 self._metrics.count_error(exc)
                 log.exception("the pass failed by a defect and is tried again")
-            # In a storm deliveries come first: half of the time is theirs.
-            self._stopping.wait(min(time.monotonic() - began, self._pass_seconds))
+            # What is recorded can be decided later, but Alertmanager waits for its answer.
+            rest = REST * (time.monotonic() - began)
+            self._stopping.wait(min(rest, LONGEST_REST_SECONDS))
             self._wake.wait(self._pass_seconds)
             self._wake.clear()
         self._release()

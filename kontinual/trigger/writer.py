@@ -38,8 +38,7 @@ class Writer:
         """Write what was appended; called once, before the commit."""
         if not self._appended:
             return
-        rows = [e.model_dump() | {"body": canonical_json(e.body)} for e in self._appended]
-        self.connection.execute(insert(tables.entries), rows)
+        self.connection.execute(insert(tables.entries), [_row(e) for e in self._appended])
         head = {"of_loop": self.loop, "seq": self._seq, "hash": self._hash}
         self.connection.execute(_SET_HEAD, head)
 
@@ -77,3 +76,8 @@ class Writer:
                 self.connection.execute(insert(tables.heads).values(row))
         except IntegrityError:
             return  # another writer began it at this very moment
+
+
+def _row(entry: Entry) -> dict[str, Any]:
+    names = ("loop", "seq", "kind", "at", "previous", "hash")
+    return {name: getattr(entry, name) for name in names} | {"body": canonical_json(entry.body)}
