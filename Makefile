@@ -71,6 +71,10 @@ images: ## build the images: REGISTRY=... TAG=... ENGINE=docker|podman|buildah B
 test-images: setup ## build the images with podman and run the pipeline in them
 	@tests/images/run.sh $(PYTEST_ARGS)
 
+.PHONY: test-cluster
+test-cluster: setup ## on a real Kubernetes: KUBECONFIG's, or a node made here (root, Debian)
+	@tests/cluster/run.sh $(PYTEST_ARGS)
+
 .PHONY: lint
 lint: setup ## style, types, and who may import whom
 	@$(BIN)/ruff check $(SOURCES) setup.py

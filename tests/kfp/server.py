@@ -220,9 +220,11 @@ class KfpServer:
 
 
 @contextmanager
-def kfp_server(**options: Any) -> Iterator[KfpServer]:
-    """A server on a free port of this machine."""
-    state = KfpServer(**options)
+def kfp_server(
+    state: KfpServer | None = None, *, host: str = "127.0.0.1", port: int = 0, **options: Any
+) -> Iterator[KfpServer]:
+    """A server on a port of this machine, a free one by default; `options` make its state."""
+    state = state or KfpServer(**options)
 
     class Handler(BaseHTTPRequestHandler):
         def _serve(self) -> None:
@@ -252,9 +254,9 @@ def kfp_server(**options: Any) -> Iterator[KfpServer]:
         def log_message(self, *_: Any) -> None:
             pass
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server = ThreadingHTTPServer((host, port), Handler)
     server.daemon_threads = True
-    state.url = f"http://127.0.0.1:{server.server_port}"
+    state.url = f"http://{host}:{server.server_port}"
     thread = threading.Thread(target=server.serve_forever, args=(0.02,))
     thread.start()
     try:
