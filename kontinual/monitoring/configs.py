@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 from kontinual.errors import SpecError
 from kontinual.monitoring.document import document
 from kontinual.monitoring.timing import Timing
-from kontinual.spec import Loop
+from kontinual.spec import MAX_ALERTS, Loop
 
 __all__ = ["GROUP_BY", "render_alertmanager", "render_prometheus", "route_times"]
 
@@ -79,7 +79,7 @@ def render_alertmanager(
     webhook = {
         "url": f"{trigger_url.rstrip('/')}/api/v1/alerts",
         "send_resolved": True,
-        "max_alerts": 0,
+        "max_alerts": MAX_ALERTS,
         "http_config": {
             "authorization": {"type": "Bearer", "credentials_file": str(token_file)},
             "follow_redirects": False,

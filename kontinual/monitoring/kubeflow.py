@@ -14,7 +14,7 @@ from kontinual.monitoring.dashboard import dashboard
 from kontinual.monitoring.document import document
 from kontinual.monitoring.rules import rule_groups
 from kontinual.monitoring.timing import Timing
-from kontinual.spec import LOOP_LABEL, Loop
+from kontinual.spec import LOOP_LABEL, MAX_ALERTS, Loop
 
 __all__ = ["CLUSTER_SERVICES", "Cluster", "loop_resources", "render_kubeflow"]
 
@@ -112,7 +112,7 @@ def _alertmanager_config(loop: Loop, cluster: Cluster) -> dict[str, Any]:
     webhook = {
         "url": cluster.webhook,
         "sendResolved": True,
-        "maxAlerts": 0,
+        "maxAlerts": MAX_ALERTS,
         "httpConfig": {
             "authorization": {"type": "Bearer", "credentials": credentials},
             "followRedirects": False,

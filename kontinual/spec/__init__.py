@@ -22,6 +22,7 @@ from kontinual.spec.decide import (
     TriggerPolicy,
 )
 from kontinual.spec.events import (
+    MAX_ALERTS,
     PREDICTION_EVENT,
     PREDICTIONS_EVENT,
     Feedback,
@@ -53,6 +54,7 @@ __all__ = [
     "API_VERSION",
     "LOOP_LABEL",
     "LOW_CONFIDENCE",
+    "MAX_ALERTS",
     "PREDICTIONS_EVENT",
     "PREDICTION_EVENT",
     "SCORE_BINS",

@@ -1,4 +1,4 @@
-"""What travels between predictor, collector and client: prediction events and labels."""
+"""What travels between services: prediction events and labels, and how many alerts."""
 
 from datetime import datetime
 from typing import Annotated, Generic, TypeVar
@@ -6,6 +6,7 @@ from typing import Annotated, Generic, TypeVar
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, Strict
 
 __all__ = [
+    "MAX_ALERTS",
     "PREDICTIONS_EVENT",
     "PREDICTION_EVENT",
     "Feedback",
@@ -13,6 +14,9 @@ __all__ = [
     "PredictionBatch",
     "PredictionData",
 ]
+
+MAX_ALERTS = 10_000
+"""Alerts in one delivery: Alertmanager leaves out what is beyond, the trigger takes them all."""
 
 PREDICTIONS_EVENT = "dev.kontinual.predictions.v1"
 """CloudEvents `type` of logged requests, as a predictor sends them: many in one event, for a

@@ -3,7 +3,7 @@
 import logging
 from typing import Annotated, Any
 
-from fastapi import Depends, FastAPI, Path, Query, Request, Response
+from fastapi import APIRouter, Depends, FastAPI, Path, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from fastapi.security import HTTPBearer
@@ -16,7 +16,7 @@ from kontinual.trigger.contracts import LedgerDown, NotNow, NotThere
 from kontinual.trigger.group import Group
 from kontinual.trigger.guard import Guard, identity_of
 from kontinual.trigger.service import TriggerService
-from kontinual.trigger.webhook import Delivery, problems
+from kontinual.trigger.webhook import Delivery, DeliveryRoute, problems
 
 __all__ = ["build_app"]
 
@@ -76,11 +76,14 @@ def _who(request: Request, statement: views.Statement) -> str:
 
 def _add_alerts(app: FastAPI, service: TriggerService) -> None:
     group = Group(service.deliver, hopeless=LedgerDown)
+    router = APIRouter(route_class=DeliveryRoute)
 
-    @app.post("/api/v1/alerts", status_code=202, **_answers(422, 400))
+    @router.post("/api/v1/alerts", status_code=202, **_answers(422, 400))
     async def alerts(delivery: Delivery) -> views.Received:
         """Alertmanager's webhook, version 4. Answered when all is in the ledger."""
         return await group.add(delivery)
+
+    app.include_router(router)
 
 
 def _add_triggers(app: FastAPI, service: TriggerService) -> None:

@@ -11,11 +11,21 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from kontinual.trigger.auth import Doorkeeper, Identity
 from kontinual.trigger.auth import Scope as Right
 
-__all__ = ["API", "MAX_BODY_BYTES", "Guard", "identity_of", "right_for"]
+__all__ = [
+    "API",
+    "MAX_BODY_BYTES",
+    "MAX_DELIVERY_BYTES",
+    "Guard",
+    "identity_of",
+    "longest_body",
+    "right_for",
+]
 
 API = "/api/"
 ALERTS = "/api/v1/alerts"
 MAX_BODY_BYTES = 4 * 1024 * 1024
+MAX_DELIVERY_BYTES = 32 * 1024 * 1024
+"""Of alerts: 10,000 of them, which Alertmanager is told to send at most, are about 10 MiB."""
 
 
 def right_for(method: str, path: str) -> Right | None:
@@ -25,6 +35,11 @@ def right_for(method: str, path: str) -> Right | None:
     if method in {"GET", "HEAD", "OPTIONS"}:
         return Right.READ
     return Right.ALERT if path == ALERTS else Right.WRITE
+
+
+def longest_body(path: str) -> int:
+    """How many bytes a request may bring."""
+    return MAX_DELIVERY_BYTES if path == ALERTS else MAX_BODY_BYTES
 
 
 def identity_of(request: Request) -> Identity:
@@ -42,12 +57,10 @@ class Guard:
         *,
         doorkeeper: Doorkeeper,
         count_refusal: Callable[[int], None],
-        max_body_bytes: int = MAX_BODY_BYTES,
     ) -> None:
         self._app = app
         self._doorkeeper = doorkeeper
         self._count_refusal = count_refusal
-        self._max = max_body_bytes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -58,15 +71,15 @@ class Guard:
         certificate = state.get("certificate")
         identity = self._doorkeeper.identify(headers.get("authorization"), certificate)
         state["identity"] = identity
-        right = right_for(scope["method"], scope["path"])
-        refusal = self._refusal(right, headers, identity)
+        right, most = right_for(scope["method"], scope["path"]), longest_body(scope["path"])
+        refusal = self._refusal(right, most, headers, identity)
         if refusal is not None:
             await refusal(scope, receive, self._counted(send))
             return
-        await self._app(scope, self._limited(receive), self._counted(send))
+        await self._app(scope, self._limited(receive, most), self._counted(send))
 
     def _refusal(
-        self, right: Right | None, headers: Headers, identity: Identity
+        self, right: Right | None, most: int, headers: Headers, identity: Identity
     ) -> JSONResponse | None:
         if right is not None and not identity.may(right):
             if identity.known:
@@ -75,15 +88,11 @@ class Guard:
             told = f"a bearer token or client certificate with the scope `{right}` is needed"
             return _answer(401, told, {"WWW-Authenticate": "Bearer"})
         length = headers.get("content-length", "")
-        if length.isdecimal() and int(length) > self._max:
-            return _answer(413, self._too_long)
+        if length.isdecimal() and int(length) > most:
+            return _answer(413, _too_long(most))
         return None
 
-    @property
-    def _too_long(self) -> str:
-        return f"a body may have {self._max} bytes at most"
-
-    def _limited(self, receive: Receive) -> Receive:
+    def _limited(self, receive: Receive, most: int) -> Receive:
         """The body, given up as soon as it grows too long, whatever its header says."""
         seen = 0
 
@@ -91,8 +100,8 @@ class Guard:
             nonlocal seen
             message = await receive()
             seen += len(message.get("body", b""))
-            if seen > self._max:
-                raise HTTPException(413, self._too_long)
+            if seen > most:
+                raise HTTPException(413, _too_long(most))
             return message
 
         return limited
@@ -104,6 +113,10 @@ class Guard:
             await send(message)
 
         return counted
+
+
+def _too_long(most: int) -> str:
+    return f"a body may have {most} bytes at most"
 
 
 def _answer(status: int, detail: str, headers: dict[str, str] | None = None) -> JSONResponse:

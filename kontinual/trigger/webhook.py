@@ -4,19 +4,29 @@ Source: https://prometheus.io/docs/alerting/latest/configuration/#webhook_config
 Unknown keys are let pass, so that a newer Alertmanager is understood.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
+from fastapi.exceptions import RequestValidationError
+from fastapi.routing import APIRoute
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+)
+from starlette.requests import Request
+from starlette.responses import Response
 
-from kontinual.spec import Action, Loop
+from kontinual.spec import MAX_ALERTS, Action, Loop
 from kontinual.trigger.contracts import Ask, Resolution, RunKind, Source, Wish
 from kontinual.trigger.views import Problem, without_nul
 
-__all__ = ["Delivery", "WebhookAlert", "asks_of", "problems", "resolutions_of"]
+__all__ = ["Delivery", "DeliveryRoute", "WebhookAlert", "asks_of", "problems", "resolutions_of"]
 
-MAX_ALERTS = 10_000
 Text = Annotated[str, Field(max_length=10_000), AfterValidator(without_nul)]
 Key = Annotated[str, AfterValidator(without_nul)]
 
@@ -55,6 +65,27 @@ class Delivery(BaseModel):
     version: Literal["4"]
     truncated_alerts: int = Field(default=0, alias="truncatedAlerts", ge=0)
     alerts: list[WebhookAlert] = Field(max_length=MAX_ALERTS)
+
+
+class DeliveryRoute(APIRoute):
+    """The way of a delivery to its handler: told in the OpenAPI document like any other, but short.
+
+    A storm comes through here, and FastAPI's own way takes twice as long: pydantic reads the
+    bytes in one step, and nothing is looked for where a delivery has nothing.
+    """
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        async def handle(request: Request) -> Response:
+            try:
+                delivery = Delivery.model_validate_json(await request.body())
+            except ValidationError as exc:
+                found = exc.errors(include_url=False, include_context=False)
+                raise RequestValidationError(found) from exc
+            received: BaseModel = await self.endpoint(delivery)
+            told = received.model_dump_json()
+            return Response(told, self.status_code or 200, media_type="application/json")
+
+        return handle
 
 
 def asks_of(alerts: Sequence[WebhookAlert], loop: Loop) -> list[Ask]:

@@ -17,13 +17,13 @@ from kontinual.cli.ledger import app as ledger_app
 from kontinual.cli.trigger import app as trigger_app
 from kontinual.errors import LedgerError, MetricsUnavailable, ServiceError, SpecError
 from kontinual.settings import Settings
-from kontinual.spec import Loop, RunRecord
+from kontinual.spec import MAX_ALERTS, Loop, RunRecord
 from kontinual.trigger import Ledger, Policy, PrometheusSource, Run, TriggerClient, Worker
 from kontinual.trigger.app import build_app
 from kontinual.trigger.auth import Credential, Doorkeeper, Scope
 from kontinual.trigger.champion import ChampionWatch
 from kontinual.trigger.evidence import PrometheusEvidence
-from kontinual.trigger.guard import MAX_BODY_BYTES
+from kontinual.trigger.guard import MAX_DELIVERY_BYTES
 from kontinual.trigger.metrics import TriggerMetrics
 from kontinual.trigger.server import open_door, split_command
 from kontinual.trigger.service import TriggerService
@@ -163,8 +163,20 @@ def test_a_body_with_mistakes_is_refused_by_its_fields(
     assert http.post("/api/v1/triggers", json={"reason": ""}).status_code == 422
 
 
+def test_the_longest_delivery_of_an_alertmanager_is_taken_whole(
+    http: httpx.Client, loop: Loop, post: Post
+) -> None:
+    storm = post(loop, at=NOW)
+    (alert,) = storm["alerts"]
+    alert["annotations"] = {"summary": "s" * 100, "description": "d" * 400}
+    alert["generatorURL"] = "http://prometheus.example/graph?g0.expr=" + "e" * 300
+    storm["alerts"] = [{**alert, "fingerprint": f"{i:016x}"} for i in range(MAX_ALERTS)]
+    answer = http.post("/api/v1/alerts", json=storm, timeout=60)
+    assert (answer.status_code, len(answer.json()["recorded"])) == (202, MAX_ALERTS)
+
+
 def test_a_body_that_never_ends_is_cut(http: httpx.Client, ledger: Ledger) -> None:
-    answer = http.post("/api/v1/alerts", content=b" " * (MAX_BODY_BYTES + 1))
+    answer = http.post("/api/v1/alerts", content=b" " * (MAX_DELIVERY_BYTES + 1))
     assert answer.status_code == 413
     assert ledger.triggers() == []
 
@@ -179,7 +191,7 @@ def test_what_can_not_be_written_is_asked_for_again(
     def fail(*_: Any, **__: Any) -> None:
         raise LedgerError("the disk is full")
 
-    monkeypatch.setattr(ledger, "receive", fail)
+    monkeypatch.setattr(ledger, "receive_all", fail)
     answer = http.post("/api/v1/alerts", json=post(loop, at=NOW))
     assert (answer.status_code, answer.json()["detail"]) == (503, "the disk is full")
     text = http.get("/metrics").text

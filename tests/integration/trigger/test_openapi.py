@@ -15,7 +15,7 @@ from schemathesis.specs.openapi.checks import (
 )
 
 from kontinual.spec import Loop
-from kontinual.trigger.guard import MAX_BODY_BYTES
+from kontinual.trigger.guard import MAX_DELIVERY_BYTES
 from tests.faults.doomed import TOKEN
 from tests.faults.siege import Life, Siege, wait_until
 from tests.integration.trigger.conftest import free_port
@@ -72,7 +72,7 @@ def test_whatever_comes_is_answered_as_documented(url: str, headers: dict[str, s
         ({"Authorization": "Bearer wrong"}, b"{}", 401, "unauthenticated"),
         ({"Authorization": f"Bearer {TOKEN}"}, b"{", 422, "malformed"),
         ({"Authorization": f"Bearer {TOKEN}"}, b"\xff\xfe", 422, "malformed"),
-        ({"Authorization": f"Bearer {TOKEN}"}, b" " * (MAX_BODY_BYTES + 1), 413, "too_large"),
+        ({"Authorization": f"Bearer {TOKEN}"}, b" " * (MAX_DELIVERY_BYTES + 1), 413, "too_large"),
     ],
     ids=["token", "json", "bytes", "size"],
 )
