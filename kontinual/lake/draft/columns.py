@@ -8,10 +8,11 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from kontinual.lake.draft.drift import jump, movement, null_rise, tenths
+
 __all__ = ["Feature", "LeftOut", "describe"]
 
-Values = npt.NDArray[np.float64]
-Codes = npt.NDArray[np.intp]
+Numbers = npt.NDArray[np.intp]
 
 MAX_CATEGORIES = 1000
 MAX_WHOLE = 2.0**53  # every whole number up to here survives JSON
@@ -21,7 +22,6 @@ SHOWN_DIGITS = 6
 _NUMBERS = {"integer", "floating", "mixed-integer-float", "decimal", "boolean"}
 _TEXTS = {"string", "categorical"}
 _MOMENTS = {"datetime64", "datetime", "date", "timedelta64", "timedelta", "time", "period"}
-_BINS, _PARTS, _LEAST_ROWS = 10, 4, 400
 
 
 @dataclass(frozen=True)
@@ -33,8 +33,9 @@ class Feature:
     values: tuple[float, float] | tuple[str, ...]  # plausible range, or vocabulary
     nullable: bool
     seen: str  # what the rows hold, for a person
-    movement: float
-    """Population stability index of a quarter of the rows to all before it, the greatest."""
+    movement: float  # population stability index, over the history
+    jump: float  # greatest distance of a span to the one before
+    null_rise: float  # greatest, from a span to the next
 
     @property
     def groups(self) -> int:
@@ -50,27 +51,28 @@ class LeftOut:
     reason: str
 
 
-def describe(name: str, column: "pd.Series[Any]") -> Feature | LeftOut:
+def describe(name: str, column: "pd.Series[Any]", spans: Numbers) -> Feature | LeftOut:
     """What the column can be, by all its values.
 
     Args:
         name: of the column.
         column: its n values in order of time; null is None or NaN.
+        spans: number of the span of each.
     """
     present = column.dropna()
     kind = pd.api.types.infer_dtype(present, skipna=True)
     if present.empty:
         return LeftOut(name, "no row has a value")
     if kind in _NUMBERS:
-        return _number(name, column, kind)
+        return _number(name, column, kind, spans)
     if kind in _TEXTS:
-        return _category(name, column)
+        return _category(name, column, spans)
     if kind in _MOMENTS:
         return LeftOut(name, "a time: make numbers of it, such as the hour or the days since")
     return LeftOut(name, f"its values are neither numbers nor texts, but {kind}")
 
 
-def _number(name: str, column: "pd.Series[Any]", kind: str) -> Feature | LeftOut:
+def _number(name: str, column: "pd.Series[Any]", kind: str, spans: Numbers) -> Feature | LeftOut:
     numbers = pd.to_numeric(column.astype(object), errors="coerce")
     values = numbers.to_numpy(dtype="float64", na_value=np.nan)
     known = values[~np.isnan(values)]
@@ -95,11 +97,13 @@ def _number(name: str, column: "pd.Series[Any]", kind: str) -> Feature | LeftOut
         values=bounds,
         nullable=bool(np.isnan(values).any()),
         seen=f"seen: {low:.{SHOWN_DIGITS}g} to {high:.{SHOWN_DIGITS}g}{_nulls(column)}",
-        movement=_movement(_binned(values)),
+        movement=movement(tenths(values)),
+        jump=jump(values, spans, category=False),
+        null_rise=null_rise(np.isnan(values), spans),
     )
 
 
-def _category(name: str, column: "pd.Series[Any]") -> Feature | LeftOut:
+def _category(name: str, column: "pd.Series[Any]", spans: Numbers) -> Feature | LeftOut:
     codes, found = pd.factorize(column.astype(object).map(str, na_action="ignore"))
     vocabulary = tuple(sorted(map(str, found)))
     if len(vocabulary) == 1:
@@ -115,7 +119,9 @@ def _category(name: str, column: "pd.Series[Any]") -> Feature | LeftOut:
         values=vocabulary,
         nullable=bool(column.isna().any()),
         seen=f"seen: {len(vocabulary)} different{_nulls(column)}",
-        movement=_movement(codes),
+        movement=movement(codes),
+        jump=jump(codes, spans, category=True),
+        null_rise=null_rise(codes < 0, spans),
     )
 
 
@@ -137,38 +143,6 @@ def _widened(low: float, high: float, *, whole: bool) -> tuple[float, float]:
 def _round(value: float, unit: float) -> float:
     """Without the digits that 0.1 + 0.2 has."""
     return round(value, max(0, -math.floor(math.log10(unit)))) if unit < 1 else value
-
-
-def _binned(values: Values) -> Codes:
-    """Each value's tenth of the values; null is -1."""
-    known = ~np.isnan(values)
-    inner = np.linspace(0, 1, _BINS + 1)[1:-1]
-    edges = np.unique(np.quantile(values[known], inner, method="lower"))
-    return np.where(known, np.searchsorted(edges, values, side="right"), -1)
-
-
-def _movement(codes: Codes) -> float:
-    """How far the spread over the groups moves as the rows go on; 0 for few rows.
-
-    The part that chance adds, about (groups - 1)(1/n + 1/m), is taken off.
-    """
-    if len(codes) < _LEAST_ROWS:
-        return 0.0
-    counts = np.stack(
-        [np.bincount(part + 1, minlength=codes.max() + 2) for part in np.array_split(codes, _PARTS)]
-    )
-    before = np.cumsum(counts, axis=0)
-    return max(_psi(counts[i], before[i - 1]) for i in range(1, _PARTS))
-
-
-def _psi(now: npt.NDArray[np.int64], before: npt.NDArray[np.int64]) -> float:
-    there = (now + before) > 0
-    n, m = now.sum(), before.sum()
-    # Half a row in each group: an empty one is unlikely, and not impossible.
-    p = (now[there] + 0.5) / (n + 0.5 * there.sum())
-    q = (before[there] + 0.5) / (m + 0.5 * there.sum())
-    chance = (there.sum() - 1) * (1 / n + 1 / m)
-    return max(0.0, float(np.sum((p - q) * np.log(p / q)) - chance))
 
 
 def _nulls(column: "pd.Series[Any]") -> str:

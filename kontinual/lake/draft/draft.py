@@ -79,14 +79,15 @@ def draft_loop(
     order = moments.argsort(kind="stable")
     roles = {id, time, label, *leave_out}
     names = [column for column in frame.columns if column not in roles]
-    described = [describe(column, frame[column].iloc[order]) for column in names]
+    pace = Pace(moments.iloc[order])
+    described = [describe(column, frame[column].iloc[order], pace.spans) for column in names]
     features = [found for found in described if isinstance(found, Feature)]
     left_out = {found.name: found.reason for found in described if isinstance(found, LeftOut)}
     if not features:
         why = "; ".join(f"{column}: {reason}" for column, reason in left_out.items())
         raise LakeError(f"{source}: no column is left as a feature ({why or 'there is no other'})")
     head = Head(name=name, id=id, time=time, label=label, delay=delay, history=history)
-    text = declaration(head, features, left_out, Pace.of(moments), positives=float(known.mean()))
+    text = declaration(head, features, left_out, pace, positives=float(known.mean()))
     return Draft(text, parse_loop(text, source=source), left_out)
 
 

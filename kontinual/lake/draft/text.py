@@ -1,23 +1,27 @@
 """The text of a drafted declaration: YAML as a person would write it, with the reasons."""
 
 import io
+import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
+import numpy as np
 from ruamel.yaml import YAML
 from ruamel.yaml.scalarstring import DoubleQuotedScalarString
 
 from kontinual.lake.draft.columns import Feature
 from kontinual.lake.draft.pace import Pace
-from kontinual.spec import API_VERSION, format_duration
+from kontinual.spec import API_VERSION, Validation, format_duration
 
 __all__ = ["Head", "declaration"]
 
 WIDTH = 100
 DRIFT = 0.25
 """A stability index over this is much: drift that alerts, or that is a feature's nature."""
+_NEARLY = 0.8
+"""A limit that the history comes so near to would refuse the next span by chance."""
 _SLICES, _GROUPS, _GROUP_ROWS = 2, 12, 50
 _PLAIN = re.compile(r"[A-Za-z][A-Za-z0-9_.-]*")
 _WORDS = {
@@ -63,12 +67,11 @@ def declaration(
         positives: share of rows with label 1, in (0, 1).
     """
     slices = _slices(features, pace)
-    moving = [f.name for f in features if f.movement > DRIFT]
-    steady = len(moving) < len(features)
+    steady = any(f.movement <= DRIFT for f in features)
     return "\n".join(
         [
             *_data(head, features, left_out, pace, slices, positives),
-            *_validation(moving),
+            *_validation(features, pace),
             _TRAINING,
             *_gates(slices),
             *_watching(pace, slices, steady=steady),
@@ -145,15 +148,25 @@ def _wrapped(head: str, items: Sequence[str], tail: str) -> list[str]:
     return [*lines, line.rstrip()]
 
 
-def _validation(moving: Sequence[str]) -> list[str]:
-    if not moving:
-        return []
-    return [
-        "validation:",
-        "  max_drift_by_feature:  # these moved by themselves in the history; 1 is no limit",
-        *(f"    {_scalar(name)}: 1.0" for name in moving),
-        "",
-    ]
+def _validation(features: Sequence[Feature], pace: Pace) -> list[str]:
+    """Limits over the usual ones where the history itself goes beyond."""
+    usual = Validation()
+    fewest = int(np.unique(pace.spans, return_counts=True)[1].min())
+    rising = max(features, key=lambda f: f.null_rise)
+    moving = [f.name for f in features if f.movement > DRIFT or f.jump > usual.max_drift * _NEARLY]
+    lines = []
+    if fewest < usual.min_rows:
+        lines.append(f"  min_rows: {fewest}  # of the shortest span")
+    if rising.null_rise > usual.max_null_rise * _NEARLY:
+        limit = min(1.0, math.ceil(rising.null_rise * 15) / 10)
+        by = f"by {rising.null_rise:.0%} from a span to the next"
+        lines.append(
+            f"  max_null_rise: {limit:g}  # nulls of {rising.name} rose {by}: is that right?"
+        )
+    if moving:
+        lines.append("  max_drift_by_feature:  # these move by themselves; 1 is no limit")
+        lines += [f"    {_scalar(name)}: 1.0" for name in moving]
+    return ["validation:", *lines, ""] if lines else []
 
 
 _TRAINING = """\

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from kontinual.errors import KontinualError, LakeError
 from kontinual.lake import Draft, Lake, draft_loop, ingest_history, read_table
+from kontinual.lake.draft.pace import Pace
 from kontinual.spec import AlertKind, CategoryFeature, parse_loop
 
 FIRST = datetime(2026, 1, 1, tzinfo=UTC)
@@ -171,16 +172,46 @@ def test_small_categories_become_slices_with_a_gate_and_an_alert():
     assert made.monitoring.alert(AlertKind.GROUP_BIAS) is not None
 
 
-@pytest.mark.parametrize(
-    ("every", "span", "window"),
-    [("1s", "1h", "1h"), ("1min", "6h", "1d"), ("1h", "7d", "90d"), ("1D", "365d", "90d")],
+@given(
+    first=st.datetimes(datetime(2000, 1, 1), datetime(2020, 1, 1)),
+    length=st.timedeltas(timedelta(hours=3), timedelta(days=3000)),
 )
-def test_lengths_follow_from_how_fast_the_rows_come(every: str, span: str, window: str):
-    rows = 12_000 if every == "1s" else 2000
-    frame = hourly(rows).assign(time=pd.date_range(FIRST, periods=rows, freq=every))
-    text = draft(frame).text
-    assert f"  span: {span}  #" in text
-    assert f"  window: {window}  #" in text
+@settings(max_examples=200, deadline=None)
+def test_a_history_is_cut_into_three_spans_at_least_and_the_last_is_no_short_rest(
+    first: datetime, length: timedelta
+):
+    pace = Pace(pd.Series(pd.to_datetime([first, first + length], utc=True)))
+    reach = first + length - first.replace(hour=0, minute=0, second=0, microsecond=0)
+    full, rest = divmod(reach, pace.span)
+    assert 3 <= full + (rest > timedelta(0)) <= 40
+    assert rest == timedelta(0) or rest > pace.span / 2
+
+
+@pytest.mark.parametrize(
+    ("every", "window"), [("1s", "1h"), ("1min", "1d"), ("1h", "90d"), ("1D", "90d")]
+)
+def test_the_window_is_the_shortest_in_which_a_thousand_rows_come(every: str, window: str):
+    frame = hourly().assign(time=pd.date_range(FIRST, periods=2000, freq=every))
+    assert f"  window: {window}  #" in draft(frame).text
+
+
+def test_limits_are_wider_where_the_history_goes_beyond_the_usual_ones():
+    rng = np.random.default_rng(0)
+    rows = 4000
+    third = np.arange(rows) * 3 // rows
+    rain = np.where(rng.random(rows) < 0.05, rng.exponential(size=rows), 0.0)
+    rain[rows // 2] = 80.0  # one cloudburst stretches the bins of its span
+    gust = np.where(
+        rng.random(rows) < np.array([0.2, 0.4, 0.6])[third], np.nan, 1 + rng.random(rows)
+    )
+    made = draft(hourly(rows, rain=rain, gust=gust, steady=rng.normal(size=rows)))
+    validation = made.loop.validation
+    assert set(validation.max_drift_by_feature) == {"rain", "gust"}
+    assert [f.name for f in made.loop.data.features if f.seasonal] == ["gust"]
+    assert 0.2 < validation.max_null_rise < 0.5
+    assert "nulls of gust rose by 2" in made.text
+    few = draft(hourly(120)).loop
+    assert few.validation.min_rows < 60
 
 
 def test_rows_of_one_moment_make_a_draft_as_well():
