@@ -23,7 +23,7 @@ from kontinual.trigger.rules import RULES, Case, declared_alert, half_decay, kin
 
 __all__ = ["POLICY_VERSION", "Policy", "PolicyJudge", "longest_run", "run_id_of"]
 
-POLICY_VERSION = "2"
+POLICY_VERSION = "3"
 """Stands in every decision; it changes with any rule, their order, or what they look at."""
 
 DAY = timedelta(days=1)

@@ -32,7 +32,8 @@ __all__ = ["RULES", "Case", "Rule", "declared_alert", "half_decay", "kind_of"]
 
 DAY = timedelta(days=1)
 DEFAULT_DECAY = 0.02  # half of it is "hurt" where the loop declares no quality_decay alert
-NEEDS_NO_HARM = frozenset({AlertKind.NEW_LABELS})  # the declaration asks to learn from new rows
+# New rows and the calendar are reasons of their own: the declaration asks to learn by them.
+NEEDS_NO_HARM = frozenset({AlertKind.NEW_LABELS, AlertKind.MODEL_AGE})
 
 
 @dataclass(frozen=True)

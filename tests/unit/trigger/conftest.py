@@ -24,6 +24,7 @@ monitoring:
     - {kind: quality_decay, threshold: 0.02, action: retrain}
     - {kind: feature_drift, threshold: 0.25, action: retrain}
     - {kind: new_labels, threshold: 5000, action: retrain}
+    - {kind: model_age, threshold: 90, action: retrain}
     - {kind: low_confidence, threshold: 0.15, action: notify}
     - {kind: prediction_drift, threshold: 0.5, action: rollback}
     - {kind: group_bias, threshold: 0.25, action: retrain, approval: always}

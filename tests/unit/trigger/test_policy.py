@@ -82,7 +82,7 @@ def test_a_person_needs_no_alert_and_no_harm(judged: Judged) -> None:
     ("alert", "reason"),
     [
         ("low_confidence", "low_confidence only notifies"),
-        ("model_age", "the declaration of toy watches no 'model_age'"),
+        ("input_anomalies", "the declaration of toy watches no 'input_anomalies'"),
         ("DiskFull", "the declaration of toy watches no 'DiskFull'"),
     ],
 )
@@ -136,7 +136,8 @@ def test_a_suppressed_drift_says_why_with_figures(judged: Judged) -> None:
     )
 
 
-def test_harm_itself_and_new_labels_need_no_other_harm(judged: Judged) -> None:
+def test_harm_itself_new_labels_and_the_calendar_need_no_other_harm(judged: Judged) -> None:
+    assert judged("model_age", quality_decay=0.0).answer is Answer.ACCEPT
     assert judged("quality_decay", quality_decay=None).answer is Answer.ACCEPT
     assert judged("new_labels", quality_decay=0.0).answer is Answer.ACCEPT
 
@@ -341,7 +342,7 @@ def test_no_run_is_ever_accepted_beside_another_and_no_retraining_without_rows(
         assert running is None
         assert alert == "prediction_drift" or (rows or 0) >= loop.trigger.min_new_labels
         assert alert in {
-            *(None, "quality_decay", "feature_drift", "new_labels", "prediction_drift")
+            *(None, "quality_decay", "feature_drift", "new_labels", "model_age", "prediction_drift")
         }
 
 

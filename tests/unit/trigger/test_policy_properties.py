@@ -29,7 +29,7 @@ DAY = timedelta(days=1)
 ACT = Act(by="ana", reason="so", at=NOW)
 ORDER = [rule.__name__ for rule in RULES]
 ALERTS = [
-    *("quality_decay", "feature_drift", "new_labels", "low_confidence"),
+    *("quality_decay", "feature_drift", "new_labels", "model_age", "low_confidence"),
     *("prediction_drift", "group_bias", "unheard_of"),
 ]
 

@@ -33,7 +33,7 @@ def test_a_firing_alert_of_this_loop_asks(loop: Loop) -> None:
     assert ask.repeats
 
 
-@pytest.mark.parametrize("kind", ["low_confidence", "model_age", "unheard_of"])
+@pytest.mark.parametrize("kind", ["low_confidence", "input_anomalies", "unheard_of"])
 def test_what_asks_for_no_run_is_told_once(loop: Loop, kind: str) -> None:
     (ask,) = asks_of(delivery_of(alert_of(kind=kind)).alerts, loop)
     assert not ask.repeats
