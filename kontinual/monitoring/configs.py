@@ -44,6 +44,8 @@ def render_prometheus(
     predictors = {
         "job_name": "predictor",
         "file_sd_configs": [{"files": [str(predictors_file)], "refresh_interval": interval}],
+        # Another loop's predictors may be in the same Prometheus.
+        "relabel_configs": [{"target_label": "loop", "replacement": loop.name}],
     }
     tree = {
         "global": {

@@ -91,7 +91,7 @@ def loop_resources(loop: Loop, cluster: Cluster) -> dict[str, dict[str, Any]]:
 
 
 def _prometheus_rule(loop: Loop, cluster: Cluster) -> dict[str, Any]:
-    groups = rule_groups(loop, services=CLUSTER_SERVICES)
+    groups = rule_groups(loop, services=CLUSTER_SERVICES, namespace=cluster.namespace)
     for group in groups:
         for rule in group["rules"]:
             if "alert" in rule:
@@ -136,7 +136,10 @@ def _pod_monitor(loop: Loop, cluster: Cluster) -> dict[str, Any]:
         "path": "/metrics",
         "interval": Timing.text(Timing(loop).scrape),
         "honorLabels": True,
-        "relabelings": [{"action": "replace", "targetLabel": "job", "replacement": "predictor"}],
+        "relabelings": [
+            {"action": "replace", "targetLabel": label, "replacement": value}
+            for label, value in (("job", "predictor"), ("loop", loop.name))
+        ],
     }
     return _resource(
         "monitoring.coreos.com/v1",

@@ -81,12 +81,15 @@ class _Terms:
         return RecordingRule(record or self.kind.series, full)
 
 
-def recording_rules(timing: Timing, *, services: Iterable[str]) -> list[RecordingRule]:
+def recording_rules(
+    timing: Timing, *, services: Iterable[str], namespace: str | None = None
+) -> list[RecordingRule]:
     """Every recording rule, in the order in which they build on each other.
 
     Args:
         timing: the loop and its speed.
         services: Prometheus jobs that have to answer.
+        namespace: where they run, where others may run elsewhere.
     """
     kinds: dict[AlertKind, Callable[[_Terms], list[RecordingRule]]] = {
         AlertKind.FEATURE_DRIFT: _feature_drift,
@@ -97,7 +100,7 @@ def recording_rules(timing: Timing, *, services: Iterable[str]) -> list[Recordin
         AlertKind.GROUP_BIAS: _group_bias,
         AlertKind.MODEL_AGE: _model_age,
         AlertKind.NEW_LABELS: _new_labels,
-        AlertKind.SERVICE_DOWN: lambda terms: _service_down(terms, services),
+        AlertKind.SERVICE_DOWN: lambda terms: _service_down(terms, services, namespace),
         AlertKind.TRIGGER_WAITING: _trigger_waiting,
         AlertKind.LAUNCH_FAILURES: lambda terms: _trigger_errors(terms, "launch"),
         AlertKind.LEDGER_ERRORS: lambda terms: _trigger_errors(terms, "ledger"),
@@ -239,12 +242,21 @@ def _new_labels(t: _Terms) -> list[RecordingRule]:
     return [RecordingRule(t.kind.series, f"max by (model) (kontinual_matured_rows{{{t.model}}})")]
 
 
-def _service_down(t: _Terms, services: Iterable[str]) -> list[RecordingRule]:
-    """How many processes of a service do not answer; 1 when Prometheus knows none."""
+def _service_down(t: _Terms, services: Iterable[str], namespace: str | None) -> list[RecordingRule]:
+    """How many processes of a service do not answer; 1 when Prometheus knows none.
+
+    Predictors are labelled with their loop when they are scraped: those of another are its own.
+    """
+    place = f', namespace="{namespace}"' if namespace else ""
+
+    def answers(job: str) -> str:
+        loop = f', loop="{t.timing.loop.name}"' if job == "predictor" else ""
+        return f'up{{job="{job}"{place}{loop}}}'
+
     return [
         RecordingRule(
             t.kind.series,
-            f'sum(1 - up{{job="{job}"}}) or sum(absent(up{{job="{job}"}}))',
+            f"sum(1 - {answers(job)}) or sum(absent({answers(job)}))",
             {"model": t.timing.loop.name, "service": job},
         )
         for job in services

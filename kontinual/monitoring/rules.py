@@ -21,7 +21,11 @@ def render_rules(loop: Loop, *, speedup: float = 1.0, services: Sequence[str] = 
 
 
 def rule_groups(
-    loop: Loop, *, speedup: float = 1.0, services: Sequence[str] = SERVICES
+    loop: Loop,
+    *,
+    speedup: float = 1.0,
+    services: Sequence[str] = SERVICES,
+    namespace: str | None = None,
 ) -> list[dict[str, Any]]:
     """The recording and alerting rules of a loop.
 
@@ -32,11 +36,12 @@ def rule_groups(
         loop: the declaration.
         speedup: how many times faster than the wall clock the loop's windows pass.
         services: Prometheus jobs that have to answer.
+        namespace: where they run, where others may run elsewhere.
     """
     timing = Timing(loop, speedup)
     recorded = [
         {"record": r.record, "expr": r.expr, **({"labels": r.labels} if r.labels else {})}
-        for r in recording_rules(timing, services=services)
+        for r in recording_rules(timing, services=services, namespace=namespace)
     ]
     group = {
         "name": f"kontinual-{loop.name}",

@@ -217,8 +217,14 @@ def _new_labels(w: _World) -> list[dict[str, str]]:
 
 
 def _service_down(w: _World) -> list[dict[str, str]]:
+    """The predictors of another loop are down in every world."""
     down = {SERVICES[-1]} if w.bad else set()
-    return [_series("up", f"{int(job not in down)}+0", {"job": job}) for job in SERVICES]
+    other = _series("up", "0+0", {"job": "predictor", "loop": f"not-{w.loop.name}"})
+    own = {"predictor": w.loop.name}
+    return [other] + [
+        _series("up", f"{int(job not in down)}+0", {"job": job, "loop": own.get(job, "")})
+        for job in SERVICES
+    ]
 
 
 def _trigger_waiting(w: _World) -> list[dict[str, str]]:

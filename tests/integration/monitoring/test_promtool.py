@@ -152,6 +152,11 @@ SABOTAGE = {
         'kind="ledger"',
         'kind="other"',
     ),
+    "predictors of another loop": (
+        {"kind": "service_down", "threshold": 0},
+        'up{job="predictor", loop="flights"}',
+        'up{job="predictor"}',
+    ),
     "a service that is overlooked": (
         {"kind": "service_down", "threshold": 0},
         '1 - up{job="envoy"}',

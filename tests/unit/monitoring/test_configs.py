@@ -41,6 +41,8 @@ def test_predictors_are_discovered_from_the_gateways_list(loop: Loop) -> None:
     )
     (found,) = load(text)["scrape_configs"][0]["file_sd_configs"]
     assert found["files"] == ["/x/predictors.json"]
+    (labelled,) = load(text)["scrape_configs"][0]["relabel_configs"]
+    assert labelled == {"target_label": "loop", "replacement": "flights"}
     assert load(text)["rule_files"] == ["/x/rules.yml"]
 
 

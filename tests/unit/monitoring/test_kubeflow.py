@@ -61,14 +61,14 @@ def test_alerts_carry_the_namespace_by_which_the_operator_routes_them(
     assert all("namespace" not in rule.get("labels", {}) for rule in group["rules"][:5])
 
 
-def test_rules_are_those_of_the_laptop_but_for_the_gateway(
+def test_rules_are_those_of_the_laptop_but_for_what_is_up(
     loop: Loop, resources: dict[str, Any]
 ) -> None:
     (group,) = resources["PrometheusRule"]["spec"]["groups"]
     (local,) = rule_groups(loop)
     named = {rule["expr"] for rule in local["rules"]} - {rule["expr"] for rule in group["rules"]}
-    assert all('job="envoy"' in expr for expr in named)
-    assert len(named) == 1
+    assert all("up{job=" in expr for expr in named)
+    assert len(named) == 4, "of the predictors, the collector, the trigger, and Envoy"
 
 
 def test_the_webhooks_token_is_a_reference_and_nowhere_a_value(resources: dict[str, Any]) -> None:
@@ -80,6 +80,22 @@ def test_the_webhooks_token_is_a_reference_and_nowhere_a_value(resources: dict[s
         "key": "token",
     }
     assert spec["route"]["matchers"] == [{"name": "model", "matchType": "=", "value": "flights"}]
+
+
+def test_only_services_of_the_loop_and_its_namespace_count_as_down(
+    resources: dict[str, Any],
+) -> None:
+    (endpoint,) = resources["PodMonitor"]["spec"]["podMetricsEndpoints"]
+    labels = {r["targetLabel"]: r["replacement"] for r in endpoint["relabelings"]}
+    assert labels == {"job": "predictor", "loop": "flights"}
+    (group,) = resources["PrometheusRule"]["spec"]["groups"]
+    down = {
+        rule["labels"]["service"]: rule["expr"]
+        for rule in group["rules"]
+        if rule.get("record") == "kontinual:service_down:value"
+    }
+    assert 'up{job="predictor", namespace="team", loop="flights"}' in down["predictor"]
+    assert 'up{job="trigger", namespace="team"}' in down["trigger"]
 
 
 def test_grafana_finds_the_dashboard_of_the_laptop(loop: Loop, resources: dict[str, Any]) -> None:
