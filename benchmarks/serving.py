@@ -24,31 +24,24 @@ measured once more inside one process (see `prediction.inside`).
 
 import asyncio
 import json
-import shutil
+import os
 import signal
 import statistics
 import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
 from typing import Annotated, Any
 
 import psutil
 import typer
+from harness.processes import cpu_seconds, free_port, process, wait_ready
+from harness.wrk import need_wrk
 from prediction import variants
 from prediction.inside import monitoring_us
-from prediction.load import (
-    ONE_THREAD,
-    agree,
-    cpu_seconds,
-    free_port,
-    load,
-    process,
-    settled,
-    wait_ready,
-)
+from prediction.load import ONE_THREAD, agree, load, settled
 from prediction.variants import LOOP, VARIANTS
 from rich.console import Console
 from rich.progress import Progress
@@ -89,6 +82,10 @@ def sink(port: int) -> None:
     asyncio.run(main())
 
 
+def _python(arguments: list[str]) -> AbstractContextManager[subprocess.Popen[bytes]]:
+    return process(arguments, ONE_THREAD)
+
+
 class Servers:
     """All variants, running, with a sink and a collector."""
 
@@ -97,10 +94,10 @@ class Servers:
         sink_port, collector_port = free_port(), free_port()
         self.sink = f"http://127.0.0.1:{sink_port}"
         self.collector = f"http://127.0.0.1:{collector_port}"
-        children = {self.sink: stack.enter_context(process([__file__, "sink", str(sink_port)]))}
+        children = {self.sink: stack.enter_context(_python([__file__, "sink", str(sink_port)]))}
         store = ["--store", str(folder / "collector.sqlite")]
         options = ["--loop", str(LOOP), "--port", str(collector_port), *store]
-        collector = stack.enter_context(process(["-m", "kontinual.collector", *options]))
+        collector = stack.enter_context(_python(["-m", "kontinual.collector", *options]))
         children[f"{self.collector}/healthz"] = collector
         self._collector = psutil.Process(collector.pid)
         self._ports, self._processes = {}, {}
@@ -108,7 +105,7 @@ class Servers:
             port = self._ports[variant] = free_port()
             log = self.collector if variant == "beside the collector" else self.sink
             arguments = [__file__, "serve", variant, str(folder), str(port), log]
-            child = stack.enter_context(process(arguments))
+            child = stack.enter_context(_python(arguments))
             self._processes[variant] = psutil.Process(child.pid)
             children[f"http://127.0.0.1:{port}/v2/health/ready"] = child
         for url, child in children.items():
@@ -141,9 +138,7 @@ def run(
     ),
 ) -> None:
     """Measure all variants in turn, print a table and write the figures."""
-    if shutil.which("wrk") is None:
-        typer.echo("error: wrk is needed to make load: apt-get install wrk", err=True)
-        raise typer.Exit(1)
+    need_wrk()
     # Ended from outside, it ends its servers too.
     signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
     console = Console()
@@ -170,7 +165,9 @@ def run(
 def monitoring_us_apart(folder: Path, collector: str, blocks: int) -> dict[str, float]:
     """`inside` in a process of its own, which has the threads of a server."""
     command = [sys.executable, __file__, "inside", str(folder), collector, str(blocks)]
-    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, env=ONE_THREAD, timeout=900)
+    done = subprocess.run(
+        command, check=True, stdout=subprocess.PIPE, env=os.environ | ONE_THREAD, timeout=900
+    )
     figures: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
     return figures
 

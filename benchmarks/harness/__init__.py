@@ -1,0 +1,1 @@
+"""What the benchmarks share: servers as processes, and load from wrk."""
