@@ -30,6 +30,9 @@ def init(
         list[str] | None,
         typer.Option(help="a column that is no feature, such as one that tells the label"),
     ] = None,
+    unit: Annotated[
+        list[str] | None, typer.Option(help="of a number: COLUMN=UNIT, such as distance=miles")
+    ] = None,
     out: Annotated[Path, typer.Option("--out", "-o", help="a new file")] = Path("loop.yaml"),
 ) -> None:
     """Draft a declaration from a table of labelled rows.
@@ -54,6 +57,7 @@ def init(
         history=_from(out, table),
         delay=late,
         leave_out=leave_out or [],
+        units=_units(unit or []),
     )
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
@@ -72,6 +76,14 @@ def _name(table: str) -> str:
     """The table's name as a loop's."""
     stem = table.rstrip("/").rpartition("/")[2].partition(".")[0].lower()
     return "-".join(re.findall(r"[a-z0-9]+", stem))[:42].strip("-") or "loop"
+
+
+def _units(texts: list[str]) -> dict[str, str]:
+    pairs = [text.partition("=") for text in texts]
+    wrong = [column + sign + unit for column, sign, unit in pairs if not (column and unit)]
+    if wrong:
+        raise SpecError(f"--unit is COLUMN=UNIT, such as distance=miles, but got {wrong[0]!r}")
+    return {column: unit for column, _, unit in pairs}
 
 
 def _from(out: Path, table: str) -> str:

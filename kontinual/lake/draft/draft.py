@@ -1,9 +1,10 @@
 """From labelled rows to the text of a loop.yaml that is valid and says why it is as it is."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from types import MappingProxyType
 from typing import Any
 
 import pandas as pd
@@ -40,6 +41,7 @@ def draft_loop(
     history: str,
     delay: timedelta = timedelta(days=1),
     leave_out: Sequence[str] = (),
+    units: Mapping[str, str] = MappingProxyType({}),
 ) -> Draft:
     """Draft a declaration from labelled rows.
 
@@ -56,6 +58,8 @@ def draft_loop(
         history: path or URL of the same rows, as the declaration is to name it.
         delay: how long after a prediction its label is known.
         leave_out: columns that are no features, such as those that tell the label.
+        units: of numbers, by column, such as miles; validation tells a season from a change
+            of units by them.
 
     Returns:
         The draft. Its text passes `kontinual check`.
@@ -86,7 +90,8 @@ def draft_loop(
     if not features:
         why = "; ".join(f"{column}: {reason}" for column, reason in left_out.items())
         raise LakeError(f"{source}: no column is left as a feature ({why or 'there is no other'})")
-    head = Head(name=name, id=id, time=time, label=label, delay=delay, history=history)
+    _check_units(units, features, source=source)
+    head = Head(name=name, id=id, time=time, label=label, delay=delay, history=history, units=units)
     text = declaration(head, features, left_out, pace, positives=float(known.mean()))
     return Draft(text, parse_loop(text, source=source), left_out)
 
@@ -113,6 +118,16 @@ def _check_names(
         raise SpecError(
             f"{source}: a column is called by up to 63 letters, digits and _, a letter first; "
             f"rename or leave out {shown}"
+        )
+
+
+def _check_units(units: Mapping[str, str], features: Sequence[Feature], *, source: str) -> None:
+    numbers = [f.name for f in features if f.type != "category"]
+    wrong = sorted(set(units) - set(numbers))
+    if wrong:
+        raise SpecError(
+            f"{source}: a unit is that of a feature with numbers, {', '.join(numbers) or 'none'}; "
+            f"but got one of {', '.join(wrong)}"
         )
 
 

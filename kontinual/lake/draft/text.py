@@ -47,6 +47,7 @@ class Head:
     label: str
     delay: timedelta
     history: str
+    units: Mapping[str, str]
 
 
 def declaration(
@@ -106,19 +107,21 @@ def _data(
         f"  holdout_block: {_length(pace.holdout_block)}",
         f"  slices: [{', '.join(map(_scalar, slices))}]  # groups that are watched apart",
         "  # Is each of them known when a prediction is made? One that tells the label has to go.",
-        "  # seasonal: it moves by nature, so its drift alerts no one.",
+        "  # seasonal: it moves by nature, so its drift alerts no one. unit: without one,",
+        "  # validation may take a season for a change from any common unit to another.",
         "  features:",
     ]
     for feature in features:
-        lines += _feature(feature)
+        lines += _feature(feature, head.units.get(feature.name))
     if left_out:
         lines.append("    # Left out:")
         lines += [f"    # {name}: {reason}" for name, reason in left_out.items()]
     return [*lines, ""]
 
 
-def _feature(feature: Feature) -> list[str]:
-    more = ", nullable: true" if feature.nullable else ""
+def _feature(feature: Feature, unit: str | None) -> list[str]:
+    more = f", unit: {_scalar(unit)}" if unit else ""
+    more += ", nullable: true" if feature.nullable else ""
     seen = feature.seen
     if feature.movement > DRIFT:
         more += ", seasonal: true"
@@ -227,9 +230,9 @@ def _watching(pace: Pace, slices: Sequence[str], *, steady: bool) -> list[str]:
 
 
 def _length(time: timedelta) -> str:
-    """In days rather than weeks, where they are whole."""
+    """In days rather than weeks."""
     days, rest = divmod(time, timedelta(days=1))
-    return f"{days}d" if days and not rest else format_duration(time)
+    return (f"{days}d" if days else "") + (format_duration(rest) if rest or not days else "")
 
 
 def _slices(features: Sequence[Feature], pace: Pace) -> list[str]:

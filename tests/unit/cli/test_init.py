@@ -42,7 +42,7 @@ def test_a_draft_passes_check_and_names_its_table_from_its_own_folder(
 ):
     monkeypatch.chdir(tmp_path)
     table, out = history.relative_to(tmp_path), Path("loops/flights/loop.yaml")
-    wish = (*WISH, "--leave-out", "arrival", "--delay", "2d")
+    wish = (*WISH, "--leave-out", "arrival", "--delay", "2d", "--unit", "hour=h")
     told = kontinual("init", table, *wish, "--out", out)
     assert told.exit_code == 0, told.output
     assert told.output.splitlines() == [
@@ -54,6 +54,7 @@ def test_a_draft_passes_check_and_names_its_table_from_its_own_folder(
     assert data.feature_names == ["hour", "carrier"]
     assert data.history.table == "../../tables/Flights_2026.csv"
     assert data.label.delay.days == 2
+    assert data.feature("hour").unit == "h"
     checked = kontinual("check", out)
     assert checked.exit_code == 0, checked.output
     assert "loop 'flights-2026' is valid" in checked.output
@@ -73,6 +74,8 @@ def test_a_file_that_is_there_is_never_overwritten(history: Path, tmp_path: Path
     [
         (("--delay", "soon"), "--delay: a duration is written like 90s, 6h, 1d12h or 4w"),
         (("--label", "delay"), "column 'delay' is missing; the columns are flight, departure"),
+        (("--unit", "hour"), "--unit is COLUMN=UNIT, such as distance=miles, but got 'hour'"),
+        (("--unit", "gate=m"), "a unit is that of a feature with numbers, hour, arrival; but got"),
         (("--name", "Flights"), "such as flights, but got 'Flights'"),
     ],
 )

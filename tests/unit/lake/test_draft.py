@@ -117,6 +117,11 @@ def test_a_range_is_what_was_seen_and_a_tenth_more_but_not_past_zero():
     assert ranges["day"] == (0, 6), "every number between was seen, so these are the ends"
 
 
+@pytest.mark.parametrize("unit", ["miles", "°F", "%", "m/s", "no", "a: b"])
+def test_units_stand_as_they_are_given(unit: str):
+    assert draft(hourly(), units={"x": unit}).loop.data.feature("x").unit == unit
+
+
 def test_a_feature_that_moves_with_time_alerts_no_one():
     rng = np.random.default_rng(0)
     rows = 4000
@@ -231,6 +236,7 @@ def test_rows_of_one_moment_make_a_draft_as_well():
         ({}, {"label": "rain"}, r"column 'rain' is missing; the columns are id, time, x, label"),
         ({}, {"leave_out": ["z"]}, r"column 'z' is missing"),
         ({}, {"leave_out": ["x"]}, r"no column is left as a feature"),
+        ({}, {"units": {"time": "s"}}, r"a unit is that of a feature with numbers, x; but got one"),
         ({}, {"id": "time"}, r"id, time and label are three columns"),
         ({}, {"leave_out": ["time"]}, r"id, time and label are three columns, all needed"),
         ({}, {"name": "My Loop"}, r"DNS label of up to 42 letters, such as my-loop, but got"),
