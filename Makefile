@@ -57,7 +57,7 @@ test-notebooks: setup ## execute the notebooks, in small (what they showed: buil
 .PHONY: notebooks
 notebooks: setup ## open the notebooks in JupyterLab, with the kernel of .venv
 	@$(BIN)/python -m ipykernel install --prefix .venv --name python3 --display-name Kontinual >/dev/null
-	@JUPYTER_PATH=$(CURDIR)/.venv/share/jupyter $(BIN)/uvx --from jupyterlab jupyter lab notebooks $(ARGS)
+	@JUPYTER_PATH=$(CURDIR)/.venv/share/jupyter $(BIN)/uvx --from jupyterlab jupyter-lab notebooks $(ARGS)
 
 .PHONY: strip-notebooks
 strip-notebooks: setup ## remove from the notebooks what an execution left in them

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from kontinual.errors import ServiceError, SpecError
-from kontinual.local.addresses import free_addresses
+from kontinual.local.addresses import chosen_addresses
 from kontinual.local.environment import settings_environment
 from kontinual.settings import Settings
 
@@ -46,7 +46,7 @@ def fresh_home(folder: Path, **settings: Any) -> Settings:
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     (folder / _MARK).touch()
-    chosen = Settings.model_validate({"home": folder, **free_addresses(), **settings})
+    chosen = Settings.model_validate({"home": folder, **chosen_addresses(), **settings})
     os.environ.update(settings_environment(chosen))
     return Settings()
 

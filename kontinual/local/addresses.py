@@ -2,10 +2,10 @@
 
 from urllib.parse import urlsplit
 
-from kontinual.local.ports import first_free_port
+from kontinual.local.ports import first_free_port, free_ports
 from kontinual.settings import Settings
 
-__all__ = ["free_addresses"]
+__all__ = ["chosen_addresses", "usual_addresses"]
 
 _SERVICES = (
     "prometheus",
@@ -17,7 +17,7 @@ _SERVICES = (
 )
 
 
-def free_addresses() -> dict[str, str]:
+def usual_addresses() -> dict[str, str]:
     """Each service's setting with its default address, or one beside it where that is taken."""
     found: dict[str, str] = {}
     taken: list[int] = []
@@ -26,3 +26,12 @@ def free_addresses() -> dict[str, str]:
         taken.append(first_free_port("127.0.0.1", range(usual, usual + 80), taken=taken))
         found[name] = f"http://127.0.0.1:{taken[-1]}"
     return found
+
+
+def chosen_addresses() -> dict[str, str]:
+    """Each service's setting with a port that the system chooses.
+
+    Two stacks that begin at the same time hardly ever choose the same.
+    """
+    ports = free_ports(len(_SERVICES))
+    return {name: f"http://127.0.0.1:{port}" for name, port in zip(_SERVICES, ports, strict=True)}

@@ -50,6 +50,12 @@ def printed(outputs: Outputs) -> str:
     return "".join(o["text"] for cell in outputs for o in cell if o.get("name") == "stdout")
 
 
+def tables(outputs: Outputs) -> list[str]:
+    return [
+        o["data"]["text/html"] for cell in outputs for o in cell if "text/html" in o.get("data", {})
+    ]
+
+
 def plots(outputs: Outputs) -> int:
     return sum("image/png" in o.get("data", {}) for cell in outputs for o in cell)
 
@@ -78,10 +84,12 @@ def test_a_table_becomes_a_declaration_and_a_first_champion():
     outputs = execute("02-your-own-data", HOME="build/notebooks/test-02", TRIALS=2)
     assert_quiet(outputs)
     text = printed(outputs)
-    assert "slices name category features ['origin'], but got 'runway'" in text
+    assert "data.label.delay: a duration is written like 90s, 6h, 1d12h or 4w" in text
+    assert "data.slicez: unknown key, did you mean `slices`?" in text
     assert "loop 'rain' is valid" in text
     assert "rain-first: promoted: version 1 is the first champion" in text
     assert "says version 1" in text
+    assert "range: [0, 100], unit: mph" in text
     assert "{'humid': 'wet'} → 400" in text
     assert text.endswith("nothing of the stack runs any more\n")
     assert plots(outputs) == 3
@@ -93,7 +101,7 @@ def loop_file(tmp_path: Path) -> Path:
     text = (ROOT / "examples" / "flights" / "loop.yaml").read_text(encoding="utf-8")
     for before, after in {
         "cooldown: 42d": "cooldown: 0s\n  approval: always",
-        "trials: 8, parallel: 2": "trials: 5, parallel: 2",
+        "trials: 8, parallel: 2": "trials: 5, katib: {keep: true}, parallel: 2",
         "step_duration: 3d": "step_duration: 1s",
         "algorithm: tpe, seed": "algorithm: random, seed",
     }.items():
@@ -184,6 +192,8 @@ def test_a_loop_is_published_run_approved_and_rolled_out_on_kubeflow(
     assert "promoted: version 2 passed every step and took over from 1" in text
     assert "traffic {'1': 50, '2': 50}" in text or "traffic {'2': 50, '1': 50}" in text
     assert "5 trials" in text
+    (trials,) = (html for html in tables(outputs) if "logistic_regression,C=1.0" in html)
+    assert trials.count("Succeeded") == 5
     assert [run["state"] for run in kfp.runs()] == ["SUCCEEDED", "SUCCEEDED"]
     assert kubeflow.registry.champion() == "2"
     assert plots(outputs) == 2

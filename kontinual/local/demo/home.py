@@ -9,7 +9,7 @@ from pathlib import Path
 import pandas as pd
 
 from kontinual.errors import ServiceError
-from kontinual.local.addresses import free_addresses
+from kontinual.local.addresses import usual_addresses
 from kontinual.local.demo.options import HISTORY_MONTHS, DemoOptions
 from kontinual.local.environment import settings_environment
 from kontinual.settings import Settings
@@ -61,7 +61,7 @@ def demo_home(options: DemoOptions) -> tuple[Path, Settings]:
             "home": options.home,
             "predictor_module": module,
             "speedup": options.speedup,
-            **free_addresses(),
+            **usual_addresses(),
         }
     )
     os.environ.update(settings_environment(settings))
