@@ -225,10 +225,10 @@ class Ledger:
                 return rows.open_triggers(connection, self.loop)
             return rows.triggers(connection, self.loop, before=before, limit=limit)
 
-    def unseen_triggers(self) -> list[Trigger]:
-        """Those open ones about which something came that no decision has seen."""
+    def unseen_triggers(self, *, limit: int) -> list[Trigger]:
+        """Those open ones about which something came that no decision has seen; the first ones."""
         with self.reading() as connection:
-            return rows.unseen_triggers(connection, self.loop)
+            return rows.unseen_triggers(connection, self.loop, limit=limit)
 
     def open_summary(self) -> tuple[datetime | None, int]:
         """When the oldest trigger without any decision came, and how many are held."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
+from itertools import islice
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, bindparam, func, or_, select
@@ -118,14 +119,15 @@ def open_triggers(connection: Connection, loop: str) -> list[Trigger]:
     return [to_trigger(row) for row in found.mappings()]
 
 
-def unseen_triggers(connection: Connection, loop: str) -> list[Trigger]:
-    """Those open triggers about which something came that no decision has seen."""
+def unseen_triggers(connection: Connection, loop: str, *, limit: int) -> list[Trigger]:
+    """The first open triggers about which something came that no decision has seen."""
     table = tables.triggers
     news = or_(
         table.c.answer.is_(None), table.c.resolved_at.is_not(None), table.c.approved.is_not(None)
     )
     found = connection.execute(select(table).where(_is_open(loop), news).order_by(table.c.id))
-    return [t for row in found.mappings() if not _knew_approval(t := to_trigger(row))]
+    unseen = (t for row in found.mappings() if not _knew_approval(t := to_trigger(row)))
+    return list(islice(unseen, limit))
 
 
 def _knew_approval(trigger: Trigger) -> bool:

@@ -32,7 +32,8 @@ LOOK_AGAIN_SECONDS = 60.0  # in the loop's time
 LOOK_AGAIN_BOUNDS = (1.0, 15.0)  # on the wall clock
 LEASE = timedelta(seconds=30)
 JUDGED_AT_ONCE = 50  # triggers in one transaction: deliveries wait for its end
-REST, LONGEST_REST_SECONDS = 5.0, 2.0  # times a pass: then deliveries have all to themselves
+NEW_IN_A_PASS = 1_000  # triggers: then it is seen to what was accepted
+REST, LONGEST_REST_SECONDS = 5.0, 2.0  # times a pass, in which deliveries came
 TIMEOUT = "run_timeout"
 """Who asks a run to end that takes too long."""
 
@@ -81,6 +82,7 @@ class Worker:
         self._lease: Lease | None = None
         self._scheduled: datetime | None = None
         self._held_since: datetime | None = None
+        self._left = False  # is there more to judge than one pass takes?
         self._beat = clock()
         self._wake = threading.Event()
         self._stopping = threading.Event()
@@ -107,7 +109,8 @@ class Worker:
     def run_forever(self) -> None:
         """Pass after pass until stopped. An error is logged, counted, and tried again."""
         while not self._stopping.is_set():
-            self._beat = self._clock()
+            self._wake.clear()
+            self._beat, self._left = self._clock(), False
             began = time.monotonic()
             try:
                 self.step()
@@ -120,11 +123,12 @@ class Worker:
             except Exception as exc:  # a thread that dies unseen would be worse
                 self._metrics.count_error(exc)
                 log.exception("the pass failed by a defect and is tried again")
-            # What is recorded can be decided later, but Alertmanager waits for its answer.
-            rest = REST * (time.monotonic() - began)
-            self._stopping.wait(min(rest, LONGEST_REST_SECONDS))
-            self._wake.wait(self._pass_seconds)
-            self._wake.clear()
+            if self._wake.is_set():
+                # What is recorded can be decided later, but Alertmanager waits for its answer.
+                rest = REST * (time.monotonic() - began)
+                self._stopping.wait(min(rest, LONGEST_REST_SECONDS))
+            elif not self._left:
+                self._wake.wait(self._pass_seconds)
         self._release()
 
     def step(self) -> None:
@@ -187,7 +191,9 @@ class Worker:
         if at_once or not timedelta(0) <= since < self._look_again:
             self._held_since = now
             return self._ledger.triggers(only_open=True)
-        return self._ledger.unseen_triggers()
+        new = self._ledger.unseen_triggers(limit=NEW_IN_A_PASS)
+        self._left = len(new) == NEW_IN_A_PASS
+        return new
 
     def look_again(self) -> None:
         """A person has changed what holds triggers: look at all of them in the next pass."""

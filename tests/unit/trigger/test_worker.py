@@ -6,6 +6,7 @@ import pytest
 from kontinual.errors import LakeError, LedgerError, ServiceError
 from kontinual.spec import Loop, Outcome
 from kontinual.trigger import Ask, Evidence, Ledger, Policy, Resolution, Run, Trigger, Worker
+from kontinual.trigger import worker as worker_module
 from kontinual.trigger.metrics import TriggerMetrics
 
 MakeAsk = Callable[..., Ask]
@@ -42,6 +43,29 @@ def test_one_pass_judges_launches_and_a_later_one_ends(
     worker.step()
     assert ledger.runs()[0].outcome is Outcome.PROMOTED
     assert launcher.started == [run.id]
+
+
+def test_a_storm_is_judged_in_many_passes_and_its_run_is_launched_in_the_first(
+    worker: Worker,
+    ledger: Ledger,
+    launcher,
+    ask: MakeAsk,
+    clock,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(worker_module, "NEW_IN_A_PASS", 3)
+    worker.step()
+    ledger.receive([ask("low_confidence", fingerprint=f"n{i}") for i in range(3)])
+    ledger.receive([ask(fingerprint=f"f{i}") for i in range(5)])
+    answered = []
+    for _ in range(3):
+        worker.step()
+        answered.append(sum(not t.is_open for t in ledger.triggers()))
+    assert answered == [3, 8, 8], "three that notify; then one is accepted, and joins the others"
+    assert len(launcher.started) == 1
+    ledger.receive([ask(fingerprint="late")])
+    worker.step()
+    assert ledger.trigger(9).decision is not None
 
 
 def test_a_launch_that_fails_is_tried_again_for_the_same_run(
