@@ -57,7 +57,7 @@ def draw(figures: Figures, marks: Iterable[Mark]) -> Chart | None:
     return Chart(
         lines=lines,
         marks=[(x(m.at), m) for m in marks if figures.start <= m.at <= figures.end],
-        y_ticks=[(y(v), f"{v:.3g}") for v in _round_values(low, high)],
+        y_ticks=[(y(v), text) for v, text in _round_values(low, high)],
         x_ticks=_times(figures.start, figures.end),
         latest=[(e.version, i % 6, e.points[-1][1]) for i, e in enumerate(figures.quality)],
     )
@@ -78,13 +78,14 @@ def _polyline(points: Sequence[tuple[float, float]], x: Scale, y: Scale) -> str:
     return " ".join(f"{x(t)},{y(v)}" for t, v in first)
 
 
-def _round_values(low: float, high: float) -> list[float]:
-    """Two to six round numbers between two."""
+def _round_values(low: float, high: float) -> list[tuple[float, str]]:
+    """Two to six round numbers between two, all written with as many digits."""
     rough = (high - low) / 5  # the next round number is at most 2.5 times as great
     size = 10.0 ** math.floor(math.log10(rough))
     step = next(m * size for m in (1, 2, 5, 10) if m * size >= rough)
     first = math.ceil(low / step)
-    return [i * step for i in range(first, math.floor(high / step) + 1)]
+    digits = max(2, -math.floor(math.log10(step)))
+    return [(i * step, f"{i * step:.{digits}f}") for i in range(first, math.floor(high / step) + 1)]
 
 
 def _times(start: float, end: float) -> list[tuple[float, str]]:

@@ -29,6 +29,7 @@ def no_notes(_run_id: str) -> Mapping[str, Mapping[str, Any]]:
 
 
 SHOWN = 20  # triggers on one page
+SHOWN_HELD = 5  # above all else; a storm can hold thousands for the same reason
 LOOKED_BACK = 400  # entries of the chain, for what happened between the triggers
 _ACTS = {
     EntryKind.LOOP_PAUSED: "paused the loop",
@@ -148,8 +149,8 @@ class Teller:
         told = {r.id: self._run(r) for r in runs if r.ended_at is None or _of_any(r, shown)}
         return Story(
             status=status,
-            held=[self._trigger(t, [], told) for t in held[-SHOWN:][::-1]],
-            more_held=max(0, len(held) - SHOWN),
+            held=[self._trigger(t, [], told) for t in held[-SHOWN_HELD:][::-1]],
+            more_held=max(0, len(held) - SHOWN_HELD),
             running=[r for r in told.values() if r.goes_on],
             timeline=self._timeline(shown, history, told),
             earlier=shown[0].id if shown and shown[0].id > 1 else None,
@@ -166,7 +167,7 @@ class Teller:
         for trigger in shown:
             own = [e for e in history if e.body.get("trigger") == trigger.id]
             stories.append(self._trigger(trigger, own, told))
-        return sorted(stories, key=lambda s: s.at, reverse=True)
+        return sorted(stories, key=_newest, reverse=True)
 
     def _trigger(
         self, trigger: Trigger, history: list[Entry], told: Mapping[str, RunStory]
@@ -206,6 +207,11 @@ class Teller:
         noted = self._notes(run_id)
         begun = sorted(noted.items(), key=lambda n: str(n[1].get("started_at", "")))
         return [_step(name, facts) for name, facts in begun if "started_at" in facts]
+
+
+def _newest(story: TriggerStory | ActStory) -> tuple[datetime, int]:
+    """Of triggers that came together the later number is the newer."""
+    return story.at, story.trigger.id if isinstance(story, TriggerStory) else 0
 
 
 def _of_any(run: Run, shown: Iterable[Trigger]) -> bool:
