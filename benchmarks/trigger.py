@@ -52,9 +52,9 @@ def bare(database: str, port: int) -> None:
 
 @app.command()
 def run(
-    seconds: Annotated[float, typer.Option(min=1, max=60, help="Load per variant, round.")] = 5,
+    seconds: Annotated[float, typer.Option(min=1, max=60, help="Load per variant, round.")] = 3,
     rounds: Annotated[int, typer.Option(min=1, max=30, help="Turns of both variants.")] = 5,
-    connections: Annotated[int, typer.Option(min=1, max=256, help="Kept open by wrk.")] = 16,
+    connections: Annotated[int, typer.Option(min=1, max=256, help="Kept open by wrk.")] = 32,
     alerts: Annotated[int, typer.Option(min=1, max=50_000, help="In the burst.")] = 10_000,
     out: Annotated[Path, typer.Option(help="Where the figures go.")] = Path(
         "build/bench/trigger.json"

@@ -40,9 +40,13 @@ def wrk(url: str, script: Path, text: str, *, seconds: float, connections: int) 
         RuntimeError: a request failed, or none was made.
     """
     script.write_text(text + RESULT)
-    command = ["wrk", "-t1", f"-c{connections}", f"-d{max(round(seconds), 1)}s", "-s", str(script)]
+    command = ["wrk", "-t1", f"-c{connections}", f"-d{max(round(seconds), 1)}s", "--timeout", "30s"]
     done = subprocess.run(
-        [*command, url], check=True, capture_output=True, text=True, timeout=seconds + 30
+        [*command, "-s", str(script), url],
+        check=True,
+        capture_output=True,
+        text=True,
+        timeout=seconds + 60,
     )
     figures = json.loads(done.stdout.split("RESULT ")[1])
     if figures["errors"] or not figures["requests"]:
