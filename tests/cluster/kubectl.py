@@ -8,12 +8,20 @@ from typing import Any
 
 from kubernetes.client import ApiClient, AuthorizationV1Api
 from ruamel.yaml import YAML
+from ruamel.yaml.constructor import SafeConstructor
 
 from tests.cluster.machine import program
 
 __all__ = ["Kubectl", "can"]
 
 Json = dict[str, Any]
+
+
+class _Constructor(SafeConstructor):
+    """Takes a bare `=`, as kustomize writes a matcher's, for the text that it is to Kubernetes."""
+
+
+_Constructor.add_constructor("tag:yaml.org,2002:value", SafeConstructor.construct_yaml_str)
 
 
 class Kubectl:
@@ -34,7 +42,9 @@ class Kubectl:
 
     def kustomize(self, folder: Path) -> list[Json]:
         """What `kubectl apply -k` would send."""
-        return list(YAML(typ="safe").load_all(self("kustomize", str(folder))))
+        yaml = YAML(typ="safe", pure=True)
+        yaml.Constructor = _Constructor
+        return list(yaml.load_all(self("kustomize", str(folder))))
 
     def apply(self, resources: Iterable[Json], *options: str) -> str:
         """Apply resources as one file; returns what became of each."""

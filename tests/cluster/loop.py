@@ -12,7 +12,7 @@ from tests.cluster.machine import ROOT
 
 __all__ = ["HISTORY_ROWS", "NEW_ROWS", "declare", "history", "later"]
 
-HISTORY_ROWS, NEW_ROWS = 6_000, 1_500
+HISTORY_ROWS, NEW_ROWS = 6_000, 900
 MARCH = pd.Timestamp(datetime(2013, 3, 1), tz="UTC")
 APRIL = pd.Timestamp(datetime(2013, 4, 1), tz="UTC")
 

@@ -1,7 +1,9 @@
 #!/usr/bin/env bash
 # Runs the tests on a Kubernetes: `make test-cluster`. run.sh [PYTEST-ARGUMENTS]
 #
-#   KUBECONFIG              a cluster to use, such as kind's; else a node is made on this machine
+#   KUBECONFIG              a cluster to use, such as kind's; else a node is made on this machine. It
+#                           has the images, its nodes see this machine's /tmp, and this machine
+#                           reaches the addresses of its pods and Services
 #   KONTINUAL_TEST_HOST     with KUBECONFIG: this machine's address as its pods see it
 #   KONTINUAL_TEST_IMAGES   venv (default): images that hold nothing, whose containers see this work
 #                           tree's environments; built: those that `make test-images` has built
