@@ -75,9 +75,7 @@ def test_validation_rows_of_one_label_are_refused(data: TrainingSet) -> None:
     blocks = np.repeat([0.1, 0.9], [240, 960])
     labels = data.labels.copy()
     labels[:240] = 1
-    with pytest.raises(
-        TrainingError, match=r"both labels among the validation rows of"
-    ):
+    with pytest.raises(TrainingError, match=r"both labels among the validation rows of"):
         Split.of(dataclasses.replace(data, labels=labels, blocks=blocks))
 
 
