@@ -187,8 +187,12 @@ def _set_up_sqlite(connection: Any, _record: Any) -> None:
 
 
 def _set_up_server(connection: Any, _record: Any) -> None:
-    """A replica that hangs in a transaction must not hold up the others for ever."""
+    """A replica that hangs in a transaction must not hold up the others for ever.
+
+    A plan that was made while a table was empty reads all of it when a storm has filled it.
+    """
     with connection.cursor() as cursor:
+        cursor.execute("SET plan_cache_mode = force_custom_plan")
         cursor.execute(f"SET lock_timeout = {BUSY_TIMEOUT_MS}")
         cursor.execute(f"SET idle_in_transaction_session_timeout = {HANGING_TIMEOUT_MS}")
     connection.commit()
