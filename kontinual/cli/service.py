@@ -11,7 +11,7 @@ from kontinual.spec import Loop
 if TYPE_CHECKING:
     from kontinual.trigger.client import TriggerClient
 
-__all__ = ["By", "LoopPath", "Reason", "client_of", "person", "token_of"]
+__all__ = ["By", "LoopPath", "Reason", "client_of", "person"]
 
 LoopPath = Annotated[str, typer.Argument(metavar="LOOP", help="path of loop.yaml")]
 Reason = Annotated[str, typer.Option(help="why; it stays in the ledger")]
@@ -25,17 +25,9 @@ def person(by: str | None) -> str:
     return by or getpass.getuser()
 
 
-def token_of(settings: Settings) -> str:
-    """The token in force: the given one, or that of the stack in the same home."""
-    from kontinual.local.services import Files
-
-    given = settings.token.get_secret_value()
-    kept = Files(settings.home).token
-    return kept.read_text("ascii").strip() if not given and kept.is_file() else given
-
-
 def client_of(loop: Loop | None, settings: Settings, *, by: str | None = None) -> "TriggerClient":
     """The service of a loop, or whichever the settings name. Raises as `TriggerClient.of` does."""
+    from kontinual.local.services import token_of
     from kontinual.trigger.client import TriggerClient
 
     client = TriggerClient(settings.trigger, token=token_of(settings), by=person(by))

@@ -12,7 +12,7 @@ from kontinual.local.tools import find_tool
 from kontinual.rollout.envoy_config import envoy_arguments
 from kontinual.settings import Settings
 
-__all__ = ["Files", "Service", "services"]
+__all__ = ["Files", "Service", "services", "token_of"]
 
 
 class Files:
@@ -30,6 +30,12 @@ class Files:
         self.prometheus_data = self.home / "prometheus"
         self.alertmanager_data = self.home / "alertmanager"
         self.collector_store = self.home / "collector.sqlite"
+
+
+def token_of(settings: Settings) -> str:
+    """The token in force: the given one, or that of the stack in the same home."""
+    given, kept = settings.token.get_secret_value(), Files(settings.home).token
+    return kept.read_text("ascii").strip() if not given and kept.is_file() else given
 
 
 class Service(BaseModel):

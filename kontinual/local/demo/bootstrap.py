@@ -1,18 +1,15 @@
-"""The first model of a demo: history cut into spans, one run of the pipeline by hand."""
+"""The first model of a demo: a person asks the trigger for it, past the policy."""
 
-import os
-import shlex
-import signal
-import subprocess
 import time
-from pathlib import Path
 
 from rich.console import Console
 
 from kontinual.errors import ServiceError
 from kontinual.lake import Lake
+from kontinual.local.services import token_of
 from kontinual.settings import Settings
 from kontinual.spec import Loop, Outcome, RunRecord
+from kontinual.trigger import TriggerClient
 
 __all__ = ["first_run"]
 
@@ -28,10 +25,8 @@ STEPS = {
 }
 
 
-def first_run(
-    loop: Loop, url: Path, *, settings: Settings, seed: int, console: Console
-) -> RunRecord:
-    """Run the pipeline once and show its steps as they come.
+def first_run(loop: Loop, *, settings: Settings, seed: int, console: Console) -> RunRecord:
+    """Have the trigger run the pipeline once, and show its steps as they come.
 
     Raises:
         ServiceError: it did not end with a champion; names the log.
@@ -39,29 +34,24 @@ def first_run(
     run_id = f"{loop.name}-first"
     lake = Lake(settings.lake_url, loop)
     log = settings.home / "runs" / run_id / "run.log"
-    log.parent.mkdir(parents=True, exist_ok=True)
-    command = [*shlex.split(settings.run_command), "--loop", str(url), "--run-id", run_id]
     with (
-        log.open("w") as out,
+        TriggerClient(settings.trigger, token=token_of(settings), by="demo") as trigger,
         console.status("starting the first run") as status,
-        subprocess.Popen(
-            [*command, "--seed", str(seed)], stdout=out, stderr=out, start_new_session=True
-        ) as process,
     ):
-        try:
-            while process.poll() is None:
-                notes = lake.journal(run_id).notes()
-                begun = [text for step, text in STEPS.items() if step in notes]
-                status.update(begun[-1] if begun else "starting the first run")
-                time.sleep(0.3)
-        except BaseException:
-            # Its steps are processes of their own, all in the session it leads.
-            os.killpg(process.pid, signal.SIGTERM)
-            raise
+        asked = trigger.ask("the first model", past_policy=True, run=run_id, seed=seed)
+        if asked["run"] is None:
+            raise ServiceError(f"the first run of {loop.name} is not started: {asked['reason']}")
+        while trigger.run(run_id)["state"] != "ended":
+            notes = lake.journal(run_id).notes()
+            begun = [text for step, text in STEPS.items() if step in notes]
+            status.update(begun[-1] if begun else "starting the first run")
+            time.sleep(0.3)
     record = lake.journal(run_id).record()
     if record is None or record.outcome is not Outcome.PROMOTED:
         why = record.reason if record else "it left no record"
-        raise ServiceError(f"the first run of {url} gave no champion: {why}; its log is {log}")
+        raise ServiceError(
+            f"the first run of {loop.name} gave no champion: {why}; its log is {log}"
+        )
     console.print(
         f"first model: version {record.version}, champion after {record.seconds:.0f} s "
         f"({record.reason})"

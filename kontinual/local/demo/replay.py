@@ -48,9 +48,7 @@ class Replay:
         async with httpx.AsyncClient(timeout=10) as client, asyncio.TaskGroup() as group:
             due = loop_time()
             for count, rows in enumerate(self._traffic):
-                # Half the rate while a run goes on: it needs the processors more.
-                pause = (2 if rows[0].extra else 1) / self._rate
-                due = max(due + pause, loop_time() - 0.5)
+                due = max(due + 1 / self._rate, loop_time() - 0.5)
                 await asyncio.sleep(max(0.0, due - loop_time()))
                 self.now = max(rows[-1].time, self.now or rows[-1].time)
                 await self._in_flight.acquire()

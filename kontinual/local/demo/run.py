@@ -49,13 +49,7 @@ def demo(options: DemoOptions) -> DemoReport:
     with Stack(settings, url, owned=True):
         console.print(f"Prometheus {settings.prometheus}   Alertmanager {settings.alertmanager}")
         console.print(f"the loop's page, while it lasts: {settings.trigger}")
-        first = first_run(
-            loop,
-            url,
-            settings=settings,
-            seed=options.seed,
-            console=console,
-        )
+        first = first_run(loop, settings=settings, seed=options.seed, console=console)
         frozen = _frozen_scores(loop, frame, first.version or "", settings)
         scores, watch = asyncio.run(_replay(loop, frame, frozen, settings, options))
         drift = drift_over_time(settings, since=first.ended_at)
