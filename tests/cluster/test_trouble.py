@@ -13,7 +13,7 @@ from kubernetes.config import load_kube_config
 from components.images import TRAIN
 from kontinual.cluster import Lease
 from kontinual.errors import TrainingError
-from kontinual.rollout import RolloutResult, resume, rollout
+from kontinual.rollout import Phase, RolloutResult, RolloutState, resume, rollout
 from kontinual.rollout.kserve import (
     ClusterStore,
     KServeApi,
@@ -67,6 +67,22 @@ class Meddling(ApiClient):  # type: ignore[misc]
             target = ("patch", "inferenceservice", NAME, "-n", TROUBLE)
             self._kubectl(*target, "--type=merge", "-p", patch)
         return super().request(method, url, **options)
+
+
+class Deathbed:
+    """A store whose process dies as soon as it has written down that a phase begins."""
+
+    def __init__(self, store: ClusterStore, client: MortalClient, last: Phase) -> None:
+        self._store, self._client, self._last = store, client, last
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._store, name)
+
+    def save(self, state: RolloutState) -> None:
+        self._store.save(state)
+        if state.phase is self._last:
+            self._client.left = 0
+            raise Killed
 
 
 class World:
@@ -208,13 +224,23 @@ def test_someone_elses_change_while_it_is_promoted_does_not_keep_it_from_its_end
 
 # The thread that renews the lease dies with its process.
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
-@pytest.mark.parametrize("fuse", [6, 13])
-def test_a_rollout_that_is_killed_is_resumed_to_one_champion(world: World, fuse: int) -> None:
+@pytest.mark.parametrize("last", [phase for phase in Phase if not phase.ended])
+def test_a_rollout_that_is_killed_at_any_step_is_resumed_to_one_champion(
+    world: World, last: Phase
+) -> None:
+    """Before and after every single request is `tests/integration/rollout/test_kserve_kill.py`."""
+    harmful = last is Phase.ROLLING_BACK
+    if harmful:
+        world.traffic.versions["2"] = Behaviour(score=0.8)
+    client = MortalClient(world.configuration, fuse=0)
+    parts = world.process(client)
+    parts["store"] = Deathbed(parts["store"], client, last)
     with pytest.raises(Killed):
-        world.run(MortalClient(world.configuration, fuse=fuse))
+        rollout(world.loop, champion="1", challenger="2", **parts)
     ended = resume(world.loop, **world.process())
     assert ended is not None
-    world.assert_one_champion("2" if ended.outcome is Outcome.PROMOTED else "1")
+    assert ended.outcome is (Outcome.ROLLED_BACK if harmful else Outcome.PROMOTED)
+    world.assert_one_champion("1" if harmful else "2")
 
 
 def test_a_search_whose_trials_fail_ends_with_katibs_reason(
