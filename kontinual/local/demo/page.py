@@ -71,7 +71,8 @@ def page(report: DemoReport, series: Series) -> str:
 
 
 def _lead(report: DemoReport) -> str:
-    promoted = sum(r.outcome is Outcome.PROMOTED for r in report.runs)
+    retrainings = report.runs[1:]  # the first run made the first model
+    promoted = sum(r.outcome is Outcome.PROMOTED for r in retrainings)
     gain = _difference(report.overall)
     if gain is None:
         compared = "too few labels came back to compare it with a frozen copy of the first model"
@@ -82,7 +83,7 @@ def _lead(report: DemoReport) -> str:
             f"{abs(gain):.3f} {word} the {report.overall.frozen.auc:.3f} of a frozen copy of the "
             "first model"
         )
-    runs = _counted(len(report.runs), "run")
+    runs = _counted(len(retrainings), "retraining")
     kind = "lead worse" if gain is not None and gain < 0 else "lead"
     return (
         f'<p class="{kind}">The champion was replaced {_counted(promoted, "time")} in {runs}; '

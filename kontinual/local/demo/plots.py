@@ -107,14 +107,15 @@ def draw_drift(
 ) -> str:
     """PSI by feature over minutes as a heat map; below it which alert came when."""
     table = _by_feature(points)
-    alerts = sorted({t.alert or t.source for t in triggers})
+    fired = [(t, t.alert) for t in triggers if t.alert is not None]
+    alerts = sorted({alert for _, alert in fired})
     height = 1.6 + 0.26 * len(table) + 0.3 * len(alerts)
     with mpl.rc_context(_STYLE):
         figure = Figure(figsize=(8, height), layout="constrained")
         rows = [len(table), max(0.01, len(alerts))]
         axes: Any = figure.subplots(2, 1, sharex=True, height_ratios=rows)
         _heat(figure, axes[0], table, start)
-        _marks(axes[1], triggers, alerts, start)
+        _marks(axes[1], fired, alerts, start)
         axes[1].set(xlabel="minutes since the start", xlim=(0, _last(start, end)))
         return _svg(figure, "drift", _say_drift(table, alerts))
 
@@ -133,12 +134,12 @@ def _heat(figure: Any, axes: Any, table: Table, start: datetime) -> None:
 
 
 def _marks(
-    axes: Any, triggers: Sequence[TriggerReport], alerts: list[str], start: datetime
+    axes: Any, fired: Sequence[tuple[TriggerReport, str]], alerts: list[str], start: datetime
 ) -> None:
-    for trigger in triggers:
+    for trigger, alert in fired:
         axes.plot(
             _minutes(trigger.received_at, start),
-            alerts.index(trigger.alert or trigger.source),
+            alerts.index(alert),
             "o",
             color=FROZEN,
             fillstyle="full" if trigger.decision == "accept" else "none",

@@ -40,6 +40,15 @@ def invented() -> dict:
         },
         "triggers": [
             {
+                "id": "0",
+                "source": "manual",
+                "alert": None,
+                "received_at": START.isoformat(),
+                "decision": "accept",
+                "reason": "asked for by a person, past the policy",
+                "run": "flights-first",
+            },
+            {
                 "id": "1",
                 "source": "alertmanager",
                 "alert": "KontinualQualityDecay",
@@ -59,6 +68,15 @@ def invented() -> dict:
             },
         ],
         "runs": [
+            {
+                "id": "flights-first",
+                "trigger": "0",
+                "outcome": "promoted",
+                "reason": "version 1 is the first champion",
+                "seconds": 17.3,
+                "version": "1",
+                "steps": [{"weight": 100, "verdict": "passed", "requests": 0}],
+            },
             {
                 "id": "flights-20260504t090200-1",
                 "trigger": "1",
@@ -167,7 +185,7 @@ def test_a_report_of_another_shape_is_refused(invented, path, value, complaint):
 
 def test_the_page_says_what_happened_in_words(invented, series):
     page = Page(render_report(DemoReport.model_validate(invented), series))
-    assert "The champion was replaced 1 time in 2 runs" in page.text
+    assert "The champion was replaced 1 time in 2 retrainings" in page.text
     assert "ROC AUC is 0.671, 0.036 above the 0.635 of a frozen copy" in page.text
     assert "data refused" in page.text
     assert "5 % passed (61 requests)" in page.text
