@@ -1,16 +1,26 @@
 #!/usr/bin/env bash
 # Builds what `up.sh` starts: Kubernetes of Debian's source package, and a pause container.
-# Minutes on two cores; done once, kept outside of the tree. build.sh [FOLDER]
+# Minutes on two cores; done once, kept outside of the tree. build.sh [--check] [FOLDER]
+# With --check nothing is built: it succeeds if that was done before.
 #
 # No registry or release server is needed: Debian bookworm's source package `kubernetes`
 # (1.20.2) holds the tree with its modules, and Debian's Go compiles it.
 set -euo pipefail
+check=false
+if [[ ${1:-} == --check ]]; then
+    check=true
+    shift
+fi
 out=${1:-${KONTINUAL_CLUSTER_CACHE:-$HOME/.cache/kontinual/cluster}}
 
 say() { printf 'test-cluster: %s\n' "$*"; }
 fail() { printf 'test-cluster: error: %s\n' "$*" >&2; exit 1; }
 
 programs=(kube-apiserver kube-controller-manager kube-scheduler kubelet kube-proxy)
+built=true
+for program in "${programs[@]}" pause; do [[ -x $out/$program ]] || built=false; done
+if $check; then $built; exit; fi
+
 [[ $EUID -eq 0 ]] || fail "a node of one's own needs root; or set KUBECONFIG to a cluster"
 command -v apt-get >/dev/null || fail "a node of one's own is made from Debian's packages; or set KUBECONFIG to a cluster"
 
@@ -20,8 +30,6 @@ for each in etcd:etcd-server containerd:containerd runc:runc conntrack:conntrack
     command -v "${each%%:*}" >/dev/null || need+=("${each##*:}")
 done
 [[ -x /usr/lib/cni/bridge ]] || need+=(containernetworking-plugins)
-built=true
-for program in "${programs[@]}" pause; do [[ -x $out/$program ]] || built=false; done
 if ! $built; then need+=(dpkg-dev golang-go gcc libc6-dev rsync jq golang-github-modern-go-reflect2-dev); fi
 if ((${#need[@]})); then
     say "apt-get install ${need[*]}"
