@@ -63,6 +63,7 @@ class SupervisedPredictors:
         try:
             self._keep(predictor)
             self.wait_ready(version)
+            self._write_targets()  # not sooner: one that starts is not down
         except BaseException:
             self.stop(version)
             raise
@@ -119,7 +120,6 @@ class SupervisedPredictors:
         record = self._folder / f"{predictor.version}.json"
         write_private(record, predictor.model_dump_json())
         self._supervisor.put(self._program(predictor))
-        self._write_targets()
 
     def _program(self, predictor: _Predictor) -> Program:
         settings = self._settings

@@ -42,6 +42,14 @@ def health_of_targets(settings: Settings) -> dict[str, str]:
     return {t["labels"]["job"]: t["health"] for t in answer["data"]["activeTargets"]}
 
 
+def always_up(settings: Settings, job: str) -> bool:
+    """Did every scrape of a job get its answer?"""
+    query = {"query": f'min_over_time(up{{job="{job}"}}[10m])'}
+    answer = httpx.get(f"{settings.prometheus}/api/v1/query", params=query).json()
+    (found,) = answer["data"]["result"]
+    return bool(found["value"][1] == "1")
+
+
 @pytest.fixture
 def client() -> Iterator[httpx.Client]:
     with httpx.Client() as client:
@@ -69,6 +77,7 @@ def test_a_whole_stack_answers_is_watched_heals_and_goes_without_a_trace(
 
     jobs = {*SERVICES, "predictor"} - {"prometheus"}
     eventually(lambda: health_of_targets(settings) == dict.fromkeys(jobs, "up"))
+    assert always_up(settings, "predictor"), "one that starts is not down"
 
     (before,) = [s.pid for s in stack.status() if s.name == "predictor-1"]
     eventually(lambda: stack.supervisor.states()["predictor-1"].state == "RUNNING")
