@@ -5,7 +5,6 @@ Prometheus Operator makes of monitors work as they stand.
 """
 
 import json
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import Any
 from kubernetes.client import ApiClient, CoreV1Api
 
 from kontinual.rollout.envoy_config import write_moved
+from tests.repeating import repeating
 
 __all__ = ["discovery", "plain"]
 
@@ -24,7 +24,7 @@ PAUSE_SECONDS = 1.0
 @contextmanager
 def discovery(client: ApiClient, namespace: str, folder: Path) -> Iterator[None]:
     """Keep FOLDER/pod.json and FOLDER/endpoints.json as long as the block lasts."""
-    core, over = CoreV1Api(client), threading.Event()
+    core = CoreV1Api(client)
 
     def look() -> None:
         pods = client.sanitize_for_serialization(core.list_namespaced_pod(namespace))["items"]
@@ -35,18 +35,9 @@ def discovery(client: ApiClient, namespace: str, folder: Path) -> Iterator[None]
         targets = [t for e in found["items"] for t in _of_endpoints(e, labels)]
         _write(folder / "endpoints.json", targets)
 
-    def work() -> None:
-        while not over.wait(PAUSE_SECONDS):
-            look()
-
     look()
-    thread = threading.Thread(target=work, name="discovery")
-    thread.start()
-    try:
+    with repeating(look, pause=PAUSE_SECONDS, name="discovery"):
         yield
-    finally:
-        over.set()
-        thread.join()
 
 
 def _of_pod(pod: Json) -> Iterator[Json]:

@@ -1,7 +1,6 @@
 """KServe on a real API server: its controller imitated, pods, Services and Envoy real."""
 
 import copy
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -21,6 +20,7 @@ from tests.cluster.imitation.kserve.controller import Cluster, KServeImitation
 from tests.cluster.imitation.kserve.nodes import GatewayImitation
 from tests.cluster.imitation.kserve.objects import SERVICES, Objects
 from tests.integration.rollout.real_servers import RunningEnvoy
+from tests.repeating import repeating
 
 __all__ = ["KServe", "predictor_pod"]
 
@@ -102,24 +102,8 @@ class KServe:
     @contextmanager
     def running(self) -> Iterator["KServe"]:
         """Let the controllers take turns as long as the block lasts; an error ends the test."""
-        over, broken = threading.Event(), []
-
-        def work() -> None:
-            try:
-                while not over.wait(TURN_SECONDS):
-                    self._turn()
-            except Exception as exc:  # of the imitation, for who waits for it
-                broken.append(exc)
-
-        thread = threading.Thread(target=work, name="kserve")
-        thread.start()
-        try:
+        with repeating(self._turn, pause=TURN_SECONDS, name="kserve"):
             yield self
-        finally:
-            over.set()
-            thread.join()
-        if broken:
-            raise broken[0]
 
     def _turn(self) -> None:
         try:

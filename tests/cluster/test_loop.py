@@ -6,7 +6,6 @@ and the server of Kubeflow Pipelines, which act through that API server.
 """
 
 import itertools
-import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -30,6 +29,7 @@ from tests.cluster.monitors import alertmanager, alertmanager_config, prometheus
 from tests.cluster.outside import TOKEN
 from tests.cluster.predictors import KServe
 from tests.integration.rollout.real_servers import RunningEnvoy
+from tests.repeating import repeating
 
 RUN_SECONDS = 1200
 KNOWN = {"Authorization": f"Bearer {TOKEN}"}
@@ -78,21 +78,11 @@ class Cluster:
     @contextmanager
     def traffic(self, rows: list[dict[str, Any]]) -> Iterator[None]:
         """Requests without pause as long as the block lasts; the answers' codes are kept."""
-        over = threading.Event()
-
-        def work() -> None:
-            for row in itertools.cycle(rows):
-                if over.wait(0.05):
-                    return
-                self.answers.append(self.predict(row).status_code)
-
-        thread = threading.Thread(target=work)
-        thread.start()
-        try:
+        turn = itertools.cycle(rows)
+        with repeating(
+            lambda: self.answers.append(self.predict(next(turn)).status_code), pause=0.05
+        ):
             yield
-        finally:
-            over.set()
-            thread.join()
 
 
 @pytest.fixture(scope="module")

@@ -1,7 +1,6 @@
 """A run of the whole pipeline in the images that `make test-images` built."""
 
 import subprocess
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -25,6 +24,7 @@ from tests.cluster.imitation.kserve.controller import KServeImitation
 from tests.cluster.imitation.kserve.nodes import GatewayImitation, NodesImitation
 from tests.cluster.imitation.kserve.objects import INFERENCE_SERVICES
 from tests.kube.server import KubeServer
+from tests.repeating import repeating
 
 LOOP = Path(__file__).parents[2] / "examples/flights/loop.yaml"
 ROWS = 6_000
@@ -131,20 +131,13 @@ def cluster(world: World) -> Iterator[KubeServer]:
 @contextmanager
 def _turning(*controllers: KServeImitation | NodesImitation | GatewayImitation) -> Iterator[None]:
     """Let controllers take turns as long as the block runs."""
-    over = threading.Event()
 
     def turn() -> None:
-        while not over.wait(TURN_SECONDS):
-            for controller in controllers:
-                controller.step()
+        for controller in controllers:
+            controller.step()
 
-    thread = threading.Thread(target=turn)
-    thread.start()
-    try:
+    with repeating(turn, pause=TURN_SECONDS):
         yield
-    finally:
-        over.set()
-        thread.join()
 
 
 @pytest.fixture(scope="session")

@@ -3,7 +3,6 @@
 import os
 import subprocess
 import tempfile
-import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from typing import Any, Protocol
 
 from tests.kube.objects import Json, Key, Refused
 from tests.kube.server import KubeServer
+from tests.repeating import repeating
 
 __all__ = ["LocalJobs", "Process", "start_process"]
 
@@ -80,20 +80,11 @@ class LocalJobs:
     @contextmanager
     def running(self, *, pause_seconds: float = 0.02) -> Iterator["LocalJobs"]:
         """Run Jobs while the context lasts; at its end their processes are killed."""
-        stop = threading.Event()
         with tempfile.TemporaryDirectory(prefix="kontinual-jobs-") as folder:
-
-            def work() -> None:
-                while not stop.wait(pause_seconds):
-                    self._round(Path(folder))
-
-            thread = threading.Thread(target=work, name="jobs", daemon=True)
-            thread.start()
             try:
-                yield self
+                with repeating(lambda: self._round(Path(folder)), pause=pause_seconds, name="jobs"):
+                    yield self
             finally:
-                stop.set()
-                thread.join()
                 for running in self._running.values():
                     running.process.kill()
                     running.process.wait()

@@ -5,7 +5,6 @@ What a run does in them is Kontinual's own: it searches by Katib and rolls out b
 """
 
 import sys
-import threading
 import time
 from datetime import UTC, datetime
 from pathlib import Path
@@ -24,6 +23,7 @@ from tests.integration.rollout.kserve_world import TEAM, KServeWorld
 from tests.integration.tuning.conftest import MemoryTracker, scripted, task
 from tests.kfp.server import KfpServer
 from tests.kube.jobs import LocalJobs
+from tests.repeating import repeating
 
 __all__ = ["TEAM", "KubeflowWorld"]
 
@@ -40,8 +40,6 @@ class KubeflowWorld(KServeWorld):
         self._kfp, self._trial = kfp, trial
         self._tracker = MemoryTracker()
         self._begun: set[str] = set()
-        self._stop = threading.Event()
-        self._pods = threading.Thread(target=self._work, name="pods", daemon=True)
 
     def __enter__(self) -> Self:
         super().__enter__()
@@ -50,28 +48,22 @@ class KubeflowWorld(KServeWorld):
         jobs = LocalJobs(self.server, TEAM, start=scripted(self.loop, self._trial))
         self._stack.enter_context(jobs.running(pause_seconds=LOOK_SECONDS))
         self._stack.enter_context(KatibController(client, TEAM).running(pause_seconds=0.05))
-        self._pods.start()
+        self._stack.enter_context(repeating(self._work, pause=LOOK_SECONDS, name="pods"))
         return self
-
-    def __exit__(self, *error: object) -> None:
-        self._stop.set()
-        self._pods.join()
-        super().__exit__(*error)
 
     def sleep(self, seconds: float) -> None:
         time.sleep(LOOK_SECONDS)
         super().sleep(seconds)
 
     def _work(self) -> None:
-        while not self._stop.wait(LOOK_SECONDS):
-            for run in self._kfp.runs():
-                if run["run_id"] not in self._begun:
-                    self._begun.add(run["run_id"])
-                    try:
-                        self._carry_out(run)
-                    except BaseException as exc:  # a step that fails ends its run, and no other
-                        self._kfp.finish(run["run_id"], "FAILED", repr(exc))
-                        raise
+        for run in self._kfp.runs():
+            if run["run_id"] not in self._begun:
+                self._begun.add(run["run_id"])
+                try:
+                    self._carry_out(run)
+                except BaseException as exc:  # a step that fails ends its run, and no other
+                    self._kfp.finish(run["run_id"], "FAILED", repr(exc))
+                    raise
 
     def _carry_out(self, run: dict[str, Any]) -> None:
         """What the steps of a run do on the cluster, and the record that they leave."""

@@ -31,6 +31,7 @@ from kubernetes.client import (
 from ruamel.yaml import YAML
 
 from tests.kfp.server import KfpServer, Refused
+from tests.repeating import repeating
 
 __all__ = ["AUDIENCE", "Executor", "ReviewingServer"]
 
@@ -95,26 +96,19 @@ class Executor:
         self._batch, self._core = BatchV1Api(client), CoreV1Api(client)
         self._namespace, self._server, self._folder = namespace, server, folder
         self._account = account
+        self._over = threading.Event()
 
     @contextmanager
     def running(self) -> Iterator["Executor"]:
         """Take up runs as long as the block lasts."""
-        over = threading.Event()
-
-        def work() -> None:
-            while not over.wait(POLL_SECONDS):
-                for run in [r for r in self._server.kept["runs"] if r["state"] == "PENDING"]:
-                    self._run(run, over)
-
-        thread = threading.Thread(target=work, name="pipelines")
-        thread.start()
-        try:
+        with repeating(self._turn, pause=POLL_SECONDS, name="pipelines") as self._over:
             yield self
-        finally:
-            over.set()
-            thread.join()
 
-    def _run(self, run: Json, over: threading.Event) -> None:
+    def _turn(self) -> None:
+        for run in [r for r in self._server.kept["runs"] if r["state"] == "PENDING"]:
+            self._run(run)
+
+    def _run(self, run: Json) -> None:
         run["state"] = "RUNNING"
         pipeline, platform = list(YAML(typ="safe").load_all(self._server.uploads[-1]))
         spec = json_format.ParseDict(pipeline, PipelineSpec())
@@ -130,7 +124,7 @@ class Executor:
                 step = self.full_command[self.full_command.index("--function_to_execute") + 1]
                 settings = executors.get(f"exec-{step}", {})
                 job = executor._job(run, step, self.image, self.full_command, settings)
-                if executor._follow(job, run, step, over):
+                if executor._follow(job, run, step):
                     return Status.SUCCESS
                 failed.append(step)
                 return Status.FAILURE
@@ -190,7 +184,7 @@ class Executor:
         self._batch.create_namespaced_job(self._namespace, body)
         return name
 
-    def _follow(self, job: str, run: Json, step: str, over: threading.Event) -> bool:
+    def _follow(self, job: str, run: Json, step: str) -> bool:
         """Wait for a Job's end; did it succeed? A run that is cancelled takes its pod along."""
         while True:
             status = self._batch.read_namespaced_job_status(job, self._namespace).status
@@ -198,7 +192,7 @@ class Executor:
             if ended:
                 self.pods[f"{run['display_name']}/{step}"] = self._said(job)
                 return "Complete" in ended
-            if run["state"] == "CANCELING" or over.is_set():
+            if run["state"] == "CANCELING" or self._over.is_set():
                 self._batch.delete_namespaced_job(
                     job, self._namespace, propagation_policy="Foreground"
                 )

@@ -1,7 +1,7 @@
 """The real Envoy keeps the contract, and no request is lost while weights move."""
 
-import threading
 from collections import Counter
+from contextlib import ExitStack
 from pathlib import Path
 
 import httpx
@@ -13,6 +13,7 @@ from small_predictors import ProcessPredictors
 from kontinual.errors import GatewayError
 from kontinual.rollout import EnvoyGateway
 from kontinual.rollout.envoy_config import CLUSTERS_FILE, ROUTES_FILE, render_clusters
+from tests.repeating import repeating
 
 
 @pytest.fixture
@@ -59,26 +60,20 @@ def test_no_request_is_lost_while_versions_come_and_go(
     gateway.deploy("1", package)
     gateway.shift({"1": 100})
     statuses: Counter[int] = Counter()
-    done = threading.Event()
 
-    def client() -> None:
-        with httpx.Client(trust_env=False) as connection:
-            while not done.is_set():
-                statuses[connection.get(envoy.url).status_code] += 1
+    with ExitStack() as clients:
+        connection = clients.enter_context(httpx.Client(trust_env=False))
 
-    threads = [threading.Thread(target=client) for _ in range(3)]
-    for thread in threads:
-        thread.start()
-    try:
+        def ask() -> None:
+            statuses[connection.get(envoy.url).status_code] += 1
+
+        for _ in range(3):
+            clients.enter_context(repeating(ask, pause=0))
         for old, new in (("1", "2"), ("2", "3"), ("3", "1")):
             gateway.deploy(new, package)
             for share in (5, 50, 100):
                 gateway.shift({old: 100 - share, new: share})
             gateway.retire(old)
-    finally:
-        done.set()
-        for thread in threads:
-            thread.join()
     assert set(statuses) == {200}
     assert sum(statuses.values()) > 20
 

@@ -1,6 +1,5 @@
 """Back to an earlier version on a real Envoy under requests, and on KServe in both its modes."""
 
-import threading
 from pathlib import Path
 
 import httpx
@@ -14,6 +13,7 @@ from kontinual.rollout import EnvoyGateway, FolderStore, rollout
 from kontinual.spec import Loop, Outcome, load_loop
 from kontinual.steps.rollback import restore
 from tests.cluster.imitation.kserve.controller import Cluster
+from tests.repeating import repeating
 
 EXAMPLE = Path(__file__).parents[3] / "examples" / "flights" / "loop.yaml"
 PLAN = {"steps": [20, 100], "min_requests": 40, "step_duration": "1s", "step_timeout": "60s"}
@@ -35,21 +35,12 @@ def test_no_request_is_lost_on_the_way_back(
     gateway.shift({"2": 100})
     registry.crown("2")
     codes: list[int] = []
-    done = threading.Event()
-
-    def ask() -> None:
-        with httpx.Client(trust_env=False) as client:
-            while not done.wait(0.005):
-                codes.append(client.get(envoy.url).status_code)
-
-    client = threading.Thread(target=ask)
-    client.start()
-    try:
+    with (
+        httpx.Client(trust_env=False) as client,
+        repeating(lambda: codes.append(client.get(envoy.url).status_code), pause=0.005),
+    ):
         store = FolderStore(tmp_path / "rollout")
         assert restore(gateway, registry, store, version=None) == ("2", "1")
-    finally:
-        done.set()
-        client.join()
     assert set(codes) == {200}
     assert gateway.weights() == {"1": 100}
     assert predictors.running().keys() == {"1"}

@@ -1,6 +1,5 @@
 """A whole rollout on a real Envoy and a real Prometheus, with requests all the while."""
 
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,6 +19,7 @@ from kontinual.rollout import (
     rollout,
 )
 from kontinual.spec import Loop, Outcome, load_loop
+from tests.repeating import repeating
 
 EXAMPLE = Path(__file__).parents[3] / "examples" / "flights" / "loop.yaml"
 
@@ -66,20 +66,11 @@ class Live:
 
     @contextmanager
     def requests(self) -> Iterator[None]:
-        done = threading.Event()
-
-        def ask() -> None:
-            with httpx.Client(trust_env=False) as client:
-                while not done.wait(0.01):
-                    client.get(self.envoy.url)
-
-        thread = threading.Thread(target=ask)
-        thread.start()
-        try:
+        with (
+            httpx.Client(trust_env=False) as client,
+            repeating(lambda: client.get(self.envoy.url), pause=0.01),
+        ):
             yield
-        finally:
-            done.set()
-            thread.join()
 
 
 class Announced:

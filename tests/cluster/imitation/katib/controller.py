@@ -5,7 +5,6 @@ import json
 import logging
 import random
 import string
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -19,6 +18,7 @@ from tests.cluster.imitation.katib.objects import Objects, owned
 from tests.cluster.imitation.katib.sampler import InvalidSettings, Sampler
 from tests.cluster.imitation.katib.trials import ENDS, TrialController, median_rule, objective_value
 from tests.cluster.imitation.katib.webhook import TRIAL_META, admit
+from tests.repeating import repeating
 
 __all__ = ["KatibController"]
 
@@ -62,22 +62,16 @@ class KatibController:
     @contextmanager
     def running(self, *, pause_seconds: float = 0.005) -> Iterator["KatibController"]:
         """Reconcile in a thread while the context lasts; `error` is what ended it before that."""
-        stop = threading.Event()
 
-        def work() -> None:
+        def turn() -> None:
             try:
-                while not stop.wait(pause_seconds):
-                    self.reconcile()
+                self.reconcile()
             except Exception as exc:  # a mistake of this imitation, for who waits for it
                 self.error = exc
+                raise
 
-        thread = threading.Thread(target=work, name="katib", daemon=True)
-        thread.start()
-        try:
+        with repeating(turn, pause=pause_seconds, name="katib"):
             yield self
-        finally:
-            stop.set()
-            thread.join()
 
     def reconcile(self) -> None:
         """One round over everything; a conflict or a fault is met by the next round."""
