@@ -6,9 +6,9 @@
         the four images in small, and the specification by which their containers see this
         machine's environments
 
-The small images hold no package: `.venv` and `.venv-data` of this work tree, their interpreter and
-/usr are mounted into every container, read-only, at the same place as here. They take seconds
-instead of the half hour of the real ones, which `KONTINUAL_TEST_IMAGES=built` tests.
+The small images hold no package: this work tree with its `.venv` and `.venv-data`, their
+interpreter and /usr are mounted into every container, read-only. They take seconds instead of the
+half hour of the real ones, which `KONTINUAL_TEST_IMAGES=built` tests.
 """
 
 import hashlib
@@ -23,6 +23,8 @@ from typing import Any
 from components.images import ENVIRONMENTS, VERSION
 
 TREE = Path(__file__).resolve().parents[2]
+# Not where it is here: a pod has a /tmp of its own, which would hide a work tree that lies there.
+INSIDE = "/opt/kontinual/tree"
 REGISTRY = "docker.io/kontinual"  # as a name without a registry is read by Kubernetes
 PAUSE = "localhost/kontinual/pause:0"
 FOLDERS = {name: ".venv-data" if name == "data" else ".venv" for name in ENVIRONMENTS}
@@ -33,6 +35,7 @@ ENVIRONMENT = {
     "USER": "kontinual",
     "PYTHONUNBUFFERED": "1",
     "PYTHONDONTWRITEBYTECODE": "1",
+    "PYTHONPATH": INSIDE,
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "DO_NOT_TRACK": "true",
 }
@@ -83,7 +86,7 @@ def small(environment: str) -> bytes:
     """An environment's image, which holds nothing but where to look."""
     folders = ("dev", "etc", "mnt", "proc", "root", "sys", "tmp", "usr", "var")
     links = {name: f"usr/{name}" for name in LINKS if Path("/", name).is_symlink()}
-    path = f"{TREE / FOLDERS[environment] / 'bin'}:/usr/local/bin:/usr/bin:/bin"
+    path = f"{INSIDE}/{FOLDERS[environment]}/bin:/usr/local/bin:/usr/bin:/bin"
     variables = [f"{name}={value}" for name, value in {"PATH": path, **ENVIRONMENT}.items()]
     config = {"Env": variables, "User": "65532:65532", "WorkingDir": "/tmp", "Cmd": ["python3"]}
     name = f"{REGISTRY}/{environment}:{VERSION}"
@@ -93,17 +96,17 @@ def small(environment: str) -> bytes:
 def runtime_spec() -> dict[str, object]:
     """containerd's own specification, with this machine's environments mounted."""
     spec: dict[str, Any] = json.loads(_output("ctr", "oci", "spec"))
-    places = {Path("/usr"), Path("/etc/ssl"), TREE}
+    places = {Path("/usr"), Path("/etc/ssl")}
     for folder in set(FOLDERS.values()):
         python = str(TREE / folder / "bin/python")
         places.add(Path(_output(python, "-c", "import sys; print(sys.base_prefix)").strip()))
     # What Kubernetes' runtime leaves out of it as well.
     spec["process"].pop("rlimits", None)
     spec["mounts"] = [m for m in spec["mounts"] if m["destination"] != "/run"]
+    mounted = {str(p): str(p) for p in sorted(places) if not places.intersection(p.parents)}
     spec["mounts"] += [
-        {"destination": str(p), "source": str(p), "type": "bind", "options": ["rbind", "ro"]}
-        for p in sorted(places)
-        if not places.intersection(p.parents)
+        {"destination": inside, "source": here, "type": "bind", "options": ["rbind", "ro"]}
+        for inside, here in {**mounted, INSIDE: str(TREE)}.items()
     ]
     return spec
 

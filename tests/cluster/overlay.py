@@ -54,7 +54,8 @@ def _is_ready(kubectl: Kubectl, namespace: str, deployment: str) -> bool:
     states = [s for pod in pods for s in pod["status"].get("containerStatuses", [])]
     if any(state["restartCount"] >= RESTARTS for state in states):
         told = kubectl("logs", "-n", namespace, "-l", selector, "--tail=40", ok=False)
-        raise AssertionError(f"{namespace}/{deployment} ends again and again:\n{told}")
+        ends = [state.get("lastState") for state in states]
+        raise AssertionError(f"{namespace}/{deployment} ends again and again: {ends}\n{told}")
     status = found["status"]
     seen = status.get("observedGeneration") == found["metadata"]["generation"]
     return bool(seen and status.get("readyReplicas") == found["spec"]["replicas"])
