@@ -103,7 +103,8 @@ install() { # FOLDER LOCKFILE...
     shift
     count=$(cat "$@" | grep -c '^[a-z].*==')
     say "$folder: installing $count packages (minutes, when they have to be downloaded)"
-    if ! .venv/bin/uv pip sync --quiet --python "$folder/bin/python" --require-hashes "$@"; then
+    # Compiled here once: where Python may not write bytecode, every process would compile it anew.
+    if ! .venv/bin/uv pip sync --quiet --compile-bytecode --python "$folder/bin/python" --require-hashes "$@"; then
         say "uv could not install $folder; pip takes over, which is slower"
         for lock in "$@"; do pip_arguments+=(-r "$lock"); done
         "$folder/bin/python" -m pip install --quiet --disable-pip-version-check --no-deps \
