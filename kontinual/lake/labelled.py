@@ -4,15 +4,21 @@ The collector's store numbers its labelled rows (`_seq`). A span's manifest says
 which number of which store it reaches, and that manifest is what counts: whatever the
 crash, the next call starts after it. The collector is only told so that it may forget. A
 collector that lost its store has another one, whose rows are all new.
+
+The rows wait in files until the last one is there, so in memory is one page of them.
 """
 
 import io
 import logging
+import tempfile
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import httpx
-import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+from pyarrow import parquet
 from tenacity import (
     Retrying,
     retry_if_exception,
@@ -24,6 +30,7 @@ from tenacity import (
 from kontinual.errors import LakeError
 from kontinual.lake.lake import Lake
 from kontinual.lake.manifest import Cursor, SpanManifest
+from kontinual.lake.source import table_rows
 from kontinual.spec import Loop
 
 __all__ = ["ingest_labelled"]
@@ -68,15 +75,19 @@ def ingest_labelled(
         cursor = _reached(lake, source)
         if cursor:
             source.taken(cursor)  # the last call may have died between the span and this
-        pages = _pages(source, cursor, page_rows, progress)
-        if not pages:
-            return None
-        frame = pd.concat(pages, ignore_index=True)
-        reached = Cursor(store=source.store, reached=int(frame[SEQUENCE].max()))
-        span = lake.write(
-            frame, source="collector", cursor=reached, number=number, origin=collector
-        )
-        source.taken(reached.reached)
+        with tempfile.TemporaryDirectory(prefix="kontinual-labelled-") as folder:
+            reached = _fetch(source, cursor, page_rows, Path(folder), progress)
+            if reached == cursor:
+                return None
+            with table_rows(f"{folder}/*.parquet", loop.data, source=collector) as rows:
+                span = lake.write(
+                    rows.frames(),
+                    source="collector",
+                    cursor=Cursor(store=source.store, reached=reached),
+                    number=number,
+                    origin=collector,
+                )
+        source.taken(reached)
         return span
     finally:
         if client is None:
@@ -124,19 +135,22 @@ class _Collector:
             )
         return str(store)
 
-    def examples(self, after: int, limit: int) -> pd.DataFrame:
-        """Labelled rows with a greater sequence number, in its order."""
+    def examples(self, after: int, limit: int) -> tuple[bytes, pa.ChunkedArray]:
+        """Labelled rows with a greater sequence number: a parquet file, and their numbers."""
         path = f"/api/v1/examples?store={self.store}&after={after}&limit={limit}"
-        response = self._ask("GET", path)
+        content = self._ask("GET", path).content
         try:
-            frame = pd.read_parquet(io.BytesIO(response.content))
+            with parquet.ParquetFile(io.BytesIO(content)) as file:
+                names = file.schema_arrow.names
+                table = file.read(columns=[SEQUENCE]) if SEQUENCE in names else None
         except (ValueError, OSError) as exc:  # pyarrow's errors are ValueErrors
             raise LakeError(f"GET {self.url}{path}: the answer is no parquet: {exc}") from exc
-        if SEQUENCE not in frame.columns:
+        if table is None:
             raise LakeError(f"GET {self.url}{path}: the answer has no column {SEQUENCE!r}")
-        if len(frame) and int(frame[SEQUENCE].min()) <= after:
+        numbers = table.column(SEQUENCE)
+        if len(numbers) and pc.min(numbers).as_py() <= after:
             raise LakeError(f"GET {self.url}{path}: the answer holds rows up to {after} again")
-        return frame
+        return content, numbers
 
     def taken(self, cursor: int) -> None:
         """Tell that all rows up to this number are in spans."""
@@ -171,13 +185,20 @@ def _passing(error: BaseException) -> bool:
     return isinstance(error, httpx.TransportError)
 
 
-def _pages(
-    source: _Collector, cursor: int, limit: int, progress: Callable[[int], None] | None
-) -> list[pd.DataFrame]:
-    pages: list[pd.DataFrame] = []
-    while len(page := source.examples(cursor, limit)):
-        pages.append(page)
-        cursor = int(page[SEQUENCE].max())
+def _fetch(
+    source: _Collector,
+    cursor: int,
+    limit: int,
+    folder: Path,
+    progress: Callable[[int], None] | None,
+) -> int:
+    """Write all pages into a folder, in order; the last row's number, or the cursor as it was."""
+    rows = 0
+    while True:
+        content, numbers = source.examples(cursor, limit)
+        if not len(numbers):
+            return cursor
+        (folder / f"{cursor:020d}.parquet").write_bytes(content)
+        cursor, rows = int(pc.max(numbers).as_py()), rows + len(numbers)
         if progress:
-            progress(sum(map(len, pages)))
-    return pages
+            progress(rows)
