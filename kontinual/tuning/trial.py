@@ -6,14 +6,16 @@
 Values are percent-encoded (see `kontinual.tuning.assignments`). The metrics,
 and what the trial cost, go to the output as `2026-01-31T12:00:00.000000Z log_loss=0.52`,
 where Katib's collector finds them; messages go to the log. Exit code 0: there is a
-result; 1: there is none, and the log says why.
+result; 1: there is none, and the log and the pod's status say why.
 """
 
 import argparse
 import logging
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
+from pathlib import Path
 from urllib.parse import unquote
 
 import numpy as np
@@ -32,6 +34,10 @@ from kontinual.tuning.worker import Report, measured, score
 __all__ = ["main"]
 
 _STEPS = (0.25, 0.5)  # shares of the rows fitted to before all of them, for early stopping
+# Kubernetes shows in the pod's status what a container leaves here. Its output would not do:
+# Katib's webhook sends that to a file of its collector.
+_LAST_WORDS = Path("/dev/termination-log")
+_MOST_WORDS = 2000  # of the 4096 bytes that Kubernetes takes
 _log = logging.getLogger("kontinual.tuning.trial")
 
 
@@ -44,17 +50,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
         loop = load_loop(options.loop)
         suggestion = read(Space.of(loop), dict(options.set))
     except KontinualError as exc:
-        _log.error("%s", exc)
-        return 1
+        return _failed(str(exc))
     _log.info("%s: %s with %s", options.name, suggestion.algorithm, suggestion.parameters)
     report = measured(lambda: _work(loop, settings, suggestion, options))
     if not report.error:
         tell(report.metrics)
         tell(report.cost.model_dump())
     _keep(settings.tracking_uri, loop, options, suggestion, report)
-    if report.error:
-        _log.error("%s", report.error)
-    return 1 if report.error else 0
+    return _failed(report.error) if report.error else 0
+
+
+def _failed(reason: str) -> int:
+    """Say why there is no result, in the log and where the pod's status shows it."""
+    _log.error("%s", reason)
+    with suppress(OSError):
+        if _LAST_WORDS.exists():
+            _LAST_WORDS.write_text(reason[:_MOST_WORDS], "utf-8")
+    return 1
 
 
 def tell(figures: Mapping[str, float]) -> None:

@@ -243,7 +243,7 @@ def test_a_rollout_that_is_killed_at_any_step_is_resumed_to_one_champion(
     world.assert_one_champion("1" if harmful else "2")
 
 
-def test_a_search_whose_trials_fail_ends_with_katibs_reason(
+def test_a_search_whose_trials_fail_ends_with_katibs_reason_and_the_pods(
     client: ApiClient, namespace: str
 ) -> None:
     tree = load_loop(str(ROOT / "examples/flights/loop.yaml")).model_dump(by_alias=True)
@@ -273,4 +273,4 @@ def test_a_search_whose_trials_fail_ends_with_katibs_reason(
             api=KatibApi(client, namespace),
             tracker=MemoryTracker(),  # type: ignore[arg-type]
         )
-    assert "its Job failed" in str(told.value)
+    assert "its Job failed (Error, exit code 1: s3://kontinual/nowhere/loop.yaml" in str(told.value)

@@ -145,6 +145,7 @@ class LocalJobs:
         if code is None:
             return
         end = ("Complete", "", "") if code == 0 else _FAILED
+        self._tell_end(running, code)
         now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
         condition = dict(zip(("type", "reason", "message"), end, strict=True)) | {
             "status": "True",
@@ -153,6 +154,22 @@ class LocalJobs:
         key = Key("batch", "jobs", self._namespace, running.job["metadata"]["name"])
         with suppress(Refused):  # it was deleted just now
             self._server.store.patch(key, {"status": {"conditions": [condition]}}, part="status")
+
+    def _tell_end(self, running: _Running, code: int) -> None:
+        """What a kubelet says of a container that ended."""
+        container = running.job["spec"]["template"]["spec"]["containers"][0]
+        reason = "Completed" if code == 0 else "OOMKilled" if code == 137 else "Error"
+        state = {
+            "name": container["name"],
+            "image": container["image"],
+            "imageID": "",
+            "ready": False,
+            "restartCount": 0,
+            "state": {"terminated": {"exitCode": code, "reason": reason}},
+        }
+        key = Key("", "pods", self._namespace, running.pod)
+        with suppress(Refused):
+            self._server.store.patch(key, {"status": {"containerStatuses": [state]}}, part="status")
 
     def _find(self, group: str, plural: str) -> list[Json]:
         return self._server.store.find(Key(group, plural, self._namespace))[0]

@@ -209,7 +209,8 @@ def _template(loop: Loop, plan: Plan, task: Task, labels: dict[str, str]) -> V1b
         primaryContainerName=CONTAINER,
         successCondition='status.conditions.#(type=="Complete")#|#(status=="True")#',
         failureCondition='status.conditions.#(type=="Failed")#|#(status=="True")#',
-        retain=tuning.katib.keep,
+        # The pod of a failed trial says why; all go with the Experiment, if that is not kept.
+        retain=True,
         trialParameters=[
             own_name,
             *(V1beta1TrialParameterSpec(name=name, reference=name) for name in names),

@@ -53,8 +53,12 @@ class Harvest:
         self._tracker = tracker
         self._progress = progress
 
-    def take(self, trials: Sequence[Mapping[str, Any]]) -> None:
+    def take(self, trials: Sequence[Mapping[str, Any]], words: Mapping[str, str]) -> None:
         """Take those that ended since the last time.
+
+        Args:
+            trials: of an Experiment, as they are now.
+            words: why pods of trials failed, by the trial's name, as far as it is known.
 
         Raises:
             TrainingError: a trial's assignments are none of the loop's space.
@@ -71,6 +75,7 @@ class Harvest:
                 seed=self._task.seed,
                 metric=self._training.metric,
                 own=logged.get(name),
+                words=words.get(name),
             )
             if record != logged.get(name):
                 self._tracker.log_trial(self._task.run_id, record, name=name)

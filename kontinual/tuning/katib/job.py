@@ -173,6 +173,8 @@ def _container(task: Task, job: TrialJob, arguments: list[str]) -> V1Container:
             capabilities=V1Capabilities(drop=["ALL"]),
         ),
         volume_mounts=[V1VolumeMount(name="tmp", mount_path=_TMP)],
+        # For what ends before the trial itself can say why.
+        termination_message_policy="FallbackToLogsOnError",
     )
 
 

@@ -29,7 +29,7 @@ from kontinual.tuning.katib.experiment import (
 )
 from kontinual.tuning.katib.harvest import Harvest, NamedTrialStore
 from kontinual.tuning.katib.job import Task
-from kontinual.tuning.katib.status import condition, created_at, waiting
+from kontinual.tuning.katib.status import condition, created_at, last_words, waiting
 from kontinual.tuning.result import TuningResult, best_of
 from kontinual.tuning.space import Space, Suggestion
 from kontinual.tuning.tune import Progress
@@ -116,6 +116,7 @@ class _Search:
         self._begun: datetime | None = None
         self._progress: tuple[int, int, int] | None = None
         self._waiting: list[str] = []
+        self._words: dict[str, str] = {}
         self._may_see_pods = True
 
     def run(self, former: Callable[[], Sequence[TrialRecord]]) -> None:
@@ -214,7 +215,8 @@ class _Search:
                     f"experiment {self._full(name)} was deleted while it ran; start the run again"
                 )
             trials = self._api.trials(name)
-            self._harvest.take(trials)
+            self._look_at_pods()
+            self._harvest.take(trials, self._words)
             self._tell(found)
             if condition(found, "Failed"):
                 raise TrainingError(self._failure(found))
@@ -223,7 +225,6 @@ class _Search:
             if self._is_over():
                 _log.warning("experiment %s: the time is over", self._full(name))
                 return
-            self._look_at_pods()
             if self._age() > 2:
                 raise TrainingError(self._no_result(name, trials))
             self._clock.sleep(_POLL_SECONDS)
@@ -281,15 +282,17 @@ class _Search:
         return (self._clock.now() - self._begun) / self._tuning.timeout
 
     def _look_at_pods(self) -> None:
-        """Learn why pods of trials wait; it is logged when it is news."""
+        """Learn why pods of trials wait, which is logged when it is news, or failed."""
         if not self._may_see_pods:
             return
         try:
-            reasons = waiting(self._api.pods(f"{RUN_LABEL}={run_label(self._task.run_id)}"))
+            pods = self._api.pods(f"{RUN_LABEL}={run_label(self._task.run_id)}")
         except ClusterError as exc:
             self._may_see_pods = exc.status != 403
-            _log.warning("%s: why trials wait can not be told", exc)
+            _log.warning("%s: why trials wait, or fail, can not be told", exc)
             return
+        self._words |= last_words(pods)
+        reasons = waiting(pods)
         if reasons and reasons != self._waiting:
             _log.warning("trials wait: %s", "; ".join(reasons))
         self._waiting = reasons

@@ -10,9 +10,10 @@ from kontinual.spec import Metric
 from kontinual.tracking import TrialRecord
 from kontinual.tuning.assignments import read
 from kontinual.tuning.katib.experiment import COSTS
+from kontinual.tuning.katib.job import CONTAINER
 from kontinual.tuning.space import Space
 
-__all__ = ["condition", "created_at", "finished", "record_of", "waiting"]
+__all__ = ["condition", "created_at", "finished", "last_words", "record_of", "waiting"]
 
 _ENDS = {
     "Succeeded": "",
@@ -50,6 +51,7 @@ def record_of(
     seed: int,
     metric: Metric,
     own: TrialRecord | None,
+    words: str | None,
 ) -> TrialRecord:
     """A finished Trial as the record of a search.
 
@@ -60,6 +62,7 @@ def record_of(
         seed: of the trial.
         metric: that it can not do without.
         own: what its process logged of itself, if it came so far.
+        words: what its pod says of a failure, if it is known.
 
     Raises:
         TrainingError: its assignments are none of this space.
@@ -67,7 +70,7 @@ def record_of(
     pairs = {a["name"]: a["value"] for a in trial["spec"].get("parameterAssignments") or []}
     suggestion = read(space, pairs)
     figures = _figures(trial)
-    error = _error(trial, own)
+    error = _error(trial, own, words)
     if not error and metric not in figures:
         error = f"Katib has no {metric} of it"
     return TrialRecord(
@@ -95,6 +98,25 @@ def waiting(pods: Sequence[Any]) -> list[str]:
     return list(reasons)
 
 
+def last_words(pods: Sequence[Any]) -> dict[str, str]:
+    """Why trials' pods failed, by the trial's name, which is that of its Job.
+
+    `OOMKilled, exit code 137`; `Error, exit code 1: there is no span 3`; `Evicted: The node was low
+    on resource: memory.`
+    """
+    words = {}
+    for pod in (pod for pod in pods if pod.status is not None):
+        said = [f"{pod.status.reason}: {pod.status.message}"] if pod.status.reason else []
+        for container in pod.status.container_statuses or []:
+            ended = container.state.terminated
+            if container.name == CONTAINER and ended and ended.exit_code:
+                end = f"{ended.reason}, exit code {ended.exit_code}"
+                said.append(f"{end}: {ended.message.strip()}" if ended.message else end)
+        if said:
+            words[pod.metadata.labels["job-name"]] = "; ".join(said)
+    return words
+
+
 def _ended_at(trial: Mapping[str, Any]) -> str:
     held = condition(trial, *_ENDS) or {}
     return str(trial["status"].get("completionTime") or held.get("lastTransitionTime") or "")
@@ -110,7 +132,7 @@ def _figures(trial: Mapping[str, Any]) -> dict[str, float]:
     return figures
 
 
-def _error(trial: Mapping[str, Any], own: TrialRecord | None) -> str:
+def _error(trial: Mapping[str, Any], own: TrialRecord | None, words: str | None) -> str:
     held = condition(trial, *_ENDS)
     if held is None:
         raise TrainingError(f"trial {trial['metadata']['name']} has not ended")
@@ -118,5 +140,5 @@ def _error(trial: Mapping[str, Any], own: TrialRecord | None) -> str:
         return ""
     if own is not None and own.error:
         return own.error
-    said = held.get("message") or held.get("reason") or ""
+    said = words or held.get("message") or held.get("reason") or ""
     return f"{_ENDS[held['type']]} ({said})" if said else _ENDS[held["type"]]

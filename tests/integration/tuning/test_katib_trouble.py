@@ -40,10 +40,7 @@ def test_a_failed_trial_is_told_and_the_search_goes_on(make_cluster: MakeCluster
     (failed,) = [t for t in result.trials if not t.complete]
     assert failed.parameters == {"C": 1.0}
     assert failed.metrics == {}
-    assert failed.error == (
-        "its Job failed (Trial has failed. Job message: "
-        "Job has reached the specified backoff limit)"
-    )
+    assert failed.error == "its Job failed (Error, exit code 1)"
     assert result.best.parameters == {"C": 0.5}
 
 
@@ -180,7 +177,7 @@ def test_pods_that_may_not_be_seen_are_asked_for_once(
     cluster = make_cluster()
     cluster.server.fail("GET", "/pods$", status=403)
     assert len(cluster.tune().trials) == 4
-    assert caplog.text.count("why trials wait can not be told") == 1
+    assert caplog.text.count("why trials wait, or fail, can not be told") == 1
 
 
 def test_a_cluster_without_katib_is_told_as_such(make_cluster: MakeCluster) -> None:

@@ -182,12 +182,18 @@ def test_a_trial_in_steps_tells_of_each_and_of_all_rows_last(
 def test_a_trial_that_fails_prints_no_metric_and_says_why(
     home: Path,
     settings: Settings,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
     caplog: pytest.LogCaptureFixture,
 ) -> None:
+    shown = tmp_path / "termination-log"
+    shown.touch()
+    monkeypatch.setattr("kontinual.tuning.trial._LAST_WORDS", shown)
     assert main(_arguments(home, fate="it%27s%20raising")) == 1
     assert capsys.readouterr().out == ""
     assert "RuntimeError: no such luck" in caplog.text
+    assert "RuntimeError: no such luck" in shown.read_text("utf-8")
 
 
 def test_a_trial_with_assignments_of_another_space_says_which(
