@@ -21,7 +21,7 @@ from tenacity import RetryError, Retrying, retry_if_exception_type, stop_when_ev
 from tenacity.nap import sleep_using_event
 from tenacity.wait import wait_random_exponential
 
-from kontinual.serving.batch import Batch, EventFormat, Exchange
+from kontinual.serving.batch import Batch, EventFormat
 from kontinual.serving.post import Connection, Post
 
 __all__ = ["DROP_REASONS", "EventLog", "LogLimits", "NoEventLog", "RequestLog"]
@@ -38,7 +38,7 @@ class LogLimits(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     backlog_requests: int = Field(default=50_000, ge=1)
-    backlog_bytes: int = Field(default=64 * 2**20, ge=1, description="half of it for large ones")
+    backlog_bytes: int = Field(default=64 * 2**20, ge=1)
     batch_requests: int = Field(default=8000, ge=1)
     batch_bytes: int = Field(default=4 * 2**20, ge=1)
     flush_seconds: float = Field(default=0.5, gt=0)
@@ -80,9 +80,6 @@ class NoEventLog:
         pass
 
 
-_OVERHEAD = 150  # bytes that a request and its answer take beside their text, roughly
-
-
 class _Unavailable(Exception):
     """The collector can not take events now."""
 
@@ -122,26 +119,30 @@ class EventLog:
         )
         self._post = post or self._connection
         self._format = EventFormat(model=model, version=version)
+        # What is given up goes by the batch, so one is a small part of all that may be kept.
         self._batch_requests = min(limits.batch_requests, -(-limits.backlog_requests // 10))
-        # Those under way count as kept, so the others have to leave room for a batch.
-        self._most = max(1, limits.backlog_requests - self._batch_requests)
-        # Half of the bytes are enough for all small requests, so these need no adding up.
-        self._large_most = limits.backlog_bytes // 2
-        self._small = self._large_most // limits.backlog_requests - _OVERHEAD
-        self._large = 0  # bytes of the large ones that wait
-        self._waiting: deque[Exchange] = deque()
-        self._under_way = self._number = 0
+        self._batch_bytes = min(limits.batch_bytes, -(-limits.backlog_bytes // 10))
+        self._gathering = Batch(0)
+        self._waiting: deque[Batch] = deque()
+        self._sending = Batch(0)
+        self._under_way = 0  # of those, neither taken nor refused yet
         self.dropped: dict[str, int] = dict.fromkeys(DROP_REASONS, 0)
-        self._lock = threading.Lock()
+        self._lock = threading.Lock()  # of what is kept; never held for long
         self._closing, self._giving_up = threading.Event(), threading.Event()
         self._thread = threading.Thread(target=self._run, name="event-log", daemon=True)
         self._thread.start()
 
     def add(self, request: bytes, answer: bytes) -> None:
-        waiting = self._waiting
-        if len(waiting) >= self._most or len(request) + len(answer) > self._small:
-            self._make_room(request, answer)
-        waiting.append((request, answer))  # which is safe beside a thread that takes
+        with self._lock:
+            batch = self._gathering
+            if (
+                len(batch.ends) >= self._batch_requests
+                or len(batch.text) + len(request) + len(answer) > self._batch_bytes
+            ):
+                self._let_wait()
+                self._make_room()
+                batch = self._gathering
+            batch.add(request, answer)
 
     def close(self) -> None:
         """Send what is left within `close_seconds`; the rest is counted as dropped."""
@@ -150,27 +151,33 @@ class EventLog:
         self._giving_up.set()
         self._thread.join(self._limits.timeout_seconds)
         self._connection.close()
-        left = len(self._waiting) + self._under_way
-        self._waiting.clear()
-        self._under_way = 0
+        with self._lock:
+            self._let_wait()
+            left = sum(map(len, self._waiting)) + self._under_way
+            self._waiting.clear()
+            self._under_way = 0
         self.dropped["shutdown"] += left
         if left:
             logger.error("%d logged requests were not delivered to %s", left, self._url)
 
-    def _make_room(self, request: bytes, answer: bytes) -> None:
-        """Give up the oldest that wait until there is room for another; not those under way."""
-        with self._lock:
-            self._large += self._large_size((request, answer))
-            while self._waiting and (
-                len(self._waiting) >= self._most or self._large > self._large_most
-            ):
-                self._large -= self._large_size(self._waiting.popleft())
-                self.dropped["backlog"] += 1
+    def _let_wait(self) -> None:
+        """Let the batch that gathered wait, and begin another."""
+        batch = self._gathering
+        if len(batch):
+            self._waiting.append(batch)
+            self._gathering = Batch(batch.number + len(batch))
 
-    def _large_size(self, exchange: Exchange) -> int:
-        """Bytes of a large exchange; a small one has 0."""
-        size = len(exchange[0]) + len(exchange[1])
-        return size + _OVERHEAD if size > self._small else 0
+    def _make_room(self) -> None:
+        """Give up the oldest that wait until there is room for one more batch."""
+        while len(self._waiting) > 1:
+            kept = [*self._waiting, self._sending]
+            requests, size = sum(map(len, kept)), sum(len(b.text) for b in kept)
+            if (
+                requests + self._batch_requests <= self._limits.backlog_requests
+                and size + self._batch_bytes <= self._limits.backlog_bytes
+            ):
+                return
+            self.dropped["backlog"] += len(self._waiting.popleft())
 
     def _run(self) -> None:
         try:
@@ -181,35 +188,29 @@ class EventLog:
             return  # what is left is counted by `close`
 
     def _drain(self) -> None:
-        """Send all that waits by now; what comes meanwhile gathers for the next time."""
-        left = len(self._waiting)
-        while left > 0 and (batch := self._take()):
-            left -= len(batch)
+        """Send all that was logged by now, and whole batches that come meanwhile."""
+        with self._lock:
+            self._let_wait()
+        while batch := self._take():
             self._deliver(batch)
 
-    def _take(self) -> Batch:
-        """A batch of the oldest that wait, now under way."""
+    def _take(self) -> Batch | None:
+        """The oldest batch that waits, now under way."""
         with self._lock:
-            count = min(len(self._waiting), self._batch_requests)
-            exchanges = [self._waiting.popleft() for _ in range(count)]
-            if self._large:
-                self._large -= sum(map(self._large_size, exchanges))
-            self._under_way = count
-        batch = Batch(self._number, time.time(), exchanges)
-        self._number += count
-        return batch
+            if not self._waiting:
+                return None
+            self._sending = self._waiting.popleft()
+            self._under_way = len(self._sending)
+        return self._sending
 
     def _deliver(self, batch: Batch) -> None:
-        """Send a batch until it is taken; halve it if it is too large, or is refused.
+        """Send a batch until it is taken; halve it if it is refused.
 
         Raises:
             RetryError: the log closes, and the collector does not take it.
         """
-        body, refusal = self._format(batch), ""
-        fits = len(body) <= self._limits.batch_bytes
-        if fits or len(batch) == 1:
-            refusal = self._retrying()(self._send, body)
-        if len(batch) > 1 and (refusal or not fits):
+        refusal = self._retrying()(self._send, self._format(batch, time.time()))
+        if refusal and len(batch) > 1:
             for half in batch.halves():
                 self._deliver(half)
             return
@@ -249,6 +250,6 @@ class EventLog:
             logger.warning(
                 "collector not reached (try %d, %d requests wait): %s",
                 state.attempt_number,
-                len(self._waiting) + self._under_way,
+                sum(map(len, tuple(self._waiting))) + self._under_way,
                 state.outcome.exception(),
             )

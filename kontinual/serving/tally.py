@@ -7,6 +7,7 @@ somebody looks. All of it runs in the event loop's thread; nothing here locks.
 Notation: n rows, F features, B bins of one feature.
 """
 
+from array import array
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Protocol
@@ -89,13 +90,14 @@ class Tally:
         self.requests = dict.fromkeys(CODES, 0)
         self.latency = np.zeros(len(LATENCY_BUCKETS) + 1, np.int64)
         self.latency_sum = 0.0
-        # The bytes of the rows' matrices: a copy is cheaper than many small arrays kept alive.
-        self._matrix, self._scores = bytearray(), list[float]()
-        self._statuses, self._seconds = list[int](), list[float]()
+        # Numbers and not objects: a copy is cheaper than many small things kept alive.
+        self._matrix, self._scores = bytearray(), array("d")
+        self._seconds = array("d")
+        self._failed: Counter[str] = Counter()  # of those, by class
 
     def rows(self, matrix: Matrix, scores: Sequence[float]) -> None:
         self._matrix.extend(matrix)
-        self._scores += scores
+        self._scores.extend(scores)
         if len(self._scores) >= BUFFER:
             self.fold()
 
@@ -105,8 +107,9 @@ class Tally:
             self.anomalous_requests += 1
 
     def request(self, status: int, seconds: float) -> None:
-        self._statuses.append(status)
         self._seconds.append(seconds)
+        if status >= 400:
+            self._failed[code_class(status)] += 1
         if len(self._seconds) >= BUFFER:
             self.fold()
 
@@ -115,14 +118,16 @@ class Tally:
         if self._scores:
             matrix = np.frombuffer(self._matrix, np.float32).reshape(len(self._scores), -1)
             self._count(matrix, np.array(self._scores, np.float32))
-            self._matrix, self._scores = bytearray(), []
+            self._matrix, self._scores = bytearray(), array("d")
         if self._seconds:
-            for status, count in Counter(self._statuses).items():
-                self.requests[code_class(status)] += count
-            buckets = np.searchsorted(LATENCY_BUCKETS, self._seconds)
+            codes = {"200": len(self._seconds) - self._failed.total(), **self._failed}
+            for code, count in codes.items():
+                self.requests[code] += count
+            seconds = np.array(self._seconds)
+            buckets = np.searchsorted(LATENCY_BUCKETS, seconds)
             self.latency += np.bincount(buckets, minlength=len(self.latency))
-            self.latency_sum += sum(self._seconds)
-            self._statuses, self._seconds = [], []
+            self.latency_sum += float(seconds.sum())
+            self._seconds, self._failed = array("d"), Counter()
 
     def _count(self, matrix: Matrix, scores: npt.NDArray[np.float32]) -> None:
         columns = np.ascontiguousarray(matrix.T)

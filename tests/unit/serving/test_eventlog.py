@@ -152,32 +152,36 @@ def test_the_oldest_are_given_up_beyond_the_backlog_and_counted() -> None:
     collector.away = False
     log.close()
     assert {str(i) for i in range(91, 100)} <= set(collector.ids())
-    assert 9 <= len(collector.ids()) <= 10  # there is room for one under way
+    assert 9 <= len(collector.ids()) <= 10
     assert log.dropped == {"backlog": 100 - len(collector.ids()), "rejected": 0, "shutdown": 0}
 
 
-def test_the_newest_are_kept_and_there_is_room_for_a_batch_under_way() -> None:
+def test_the_newest_are_kept_and_the_oldest_go_by_the_batch() -> None:
     collector = FakeCollector()
     log = start(collector, flush_seconds=60, backlog_requests=1000)
     note(log, *(str(i) for i in range(5000)))
+    assert log.dropped["backlog"] == 4000
+    note(log, "5000")  # which begins another batch
     assert log.dropped["backlog"] == 4100
     log.close()
-    assert collector.ids() == [str(i) for i in range(4100, 5000)]
+    assert collector.ids() == [str(i) for i in range(4100, 5001)]
 
 
-def test_large_requests_are_bounded_in_bytes_beside_small_ones() -> None:
+def test_what_is_kept_is_bounded_in_bytes_whatever_the_requests_size() -> None:
     collector = FakeCollector()
-    log = start(collector, flush_seconds=60, backlog_bytes=2**20, backlog_requests=1000)
+    bound = 2**20
+    log = start(collector, flush_seconds=60, backlog_bytes=bound)
     note(log, "small")
     for i in range(300):
         log.add(asked(str(i), text="x" * 5000), ANSWER)
     kept = 301 - log.dropped["backlog"]
-    assert 2**19 / 5300 - 2 < kept < 2**19 / 5000
-    note(log, *(f"small-{i}" for i in range(100)))
-    assert log.dropped["backlog"] == 301 - kept
+    assert 0.7 * bound < kept * 5100 < bound
+    note(log, *(f"small-{i}" for i in range(20_000)))
     log.close()
-    assert len(collector.ids()) == kept + 100
-    assert "small" not in collector.ids()
+    names = collector.ids()
+    assert names == [f"small-{i}" for i in range(20_000 - len(names), 20_000)]
+    framed = b'{"request":%b,"answer":%b},' % (asked("small-10000"), ANSWER)
+    assert 0.7 * bound < len(names) * len(framed) < bound
 
 
 @given(
