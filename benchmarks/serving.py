@@ -1,6 +1,6 @@
 """Predictions per second of Kontinual's predictor against KServe's scikit-learn server.
 
-The same fitted model is served five ways, all by KServe 0.21 on this machine:
+The same fitted model is served four ways, all by KServe 0.21 on this machine:
 
 * stock: what KServe's `sklearnserver` does (it is no package of its own to
   install, so `StockModel` is its model class: joblib, `get_predict_input`,
@@ -8,7 +8,6 @@ The same fitted model is served five ways, all by KServe 0.21 on this machine:
   comes. It gets rows that are encoded already, which spares it that work.
   One OpenMP thread: with more, scikit-learn is slower at single rows.
 * stock route: Kontinual's predictor, monitored, by KServe's own V1 route.
-* unmonitored: Kontinual's predictor with nothing counted or logged.
 * kontinual: the predictor as it is in production: checks, counters, request
   log. The collector is elsewhere, as on a cluster: here something takes what is
   logged and keeps nothing.
@@ -18,8 +17,9 @@ The same fitted model is served five ways, all by KServe 0.21 on this machine:
 wrk posts single rows over kept connections, one variant after the other in
 turn, for several rounds; medians are told, and ratios are taken within a round.
 CPU time per request, of the server with its threads, is told beside them: it
-hardly moves when something else works on the machine. What monitoring adds to it is
-measured once more inside one process (see `prediction.inside`).
+hardly moves when something else works on the machine. What monitoring costs is taken from
+servers that are switched between monitored and not (see `prediction.switching`), and
+once more inside one process (see `prediction.inside`).
 """
 
 import asyncio
@@ -42,6 +42,7 @@ from harness.wrk import need_wrk
 from prediction import variants
 from prediction.inside import monitoring_us
 from prediction.load import ONE_THREAD, agree, load, settled
+from prediction.switching import monitoring_cost, serve_switched
 from prediction.variants import LOOP, VARIANTS
 from rich.console import Console
 from rich.progress import Progress
@@ -54,6 +55,12 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 def serve(variant: str, folder: Path, port: int, collector: str) -> None:
     """Serve one variant (used by `run`)."""
     variants.serve(variant, folder, port, collector)
+
+
+@app.command()
+def switched(folder: Path, port: int, collector: str) -> None:
+    """Serve, monitored or not by signal (used by `run`)."""
+    serve_switched(folder, port, collector)
 
 
 @app.command()
@@ -132,6 +139,8 @@ def run(
     seconds: Annotated[float, typer.Option(min=1, max=10, help="Load per variant, round.")] = 4,
     rounds: Annotated[int, typer.Option(min=1, max=30, help="Turns of all variants.")] = 5,
     connections: Annotated[int, typer.Option(min=1, max=64, help="Kept open by wrk.")] = 8,
+    processes: Annotated[int, typer.Option(min=1, help="Switched servers.")] = 4,
+    pairs: Annotated[int, typer.Option(min=2, help="Of seconds, of each of these.")] = 14,
     blocks: Annotated[int, typer.Option(min=10, help="Of requests, inside one process.")] = 200,
     out: Annotated[Path, typer.Option(help="Where the figures go.")] = Path(
         "build/bench/serving.json"
@@ -152,14 +161,35 @@ def run(
             seconds=seconds,
             rounds=rounds,
         )
+        cost = monitoring_cost_switched(folder, servers.sink, processes, pairs, connections)
         console.print("measuring inside one process …")
         added = monitoring_us_apart(folder, servers.sink, blocks)
-    report = {**summary(samples, added), "rounds": samples}
-    report["setting"] = {"seconds": seconds, "rounds": rounds, "connections": connections}
+    report = {**summary(samples), "monitoring": cost, "monitoring_us_inside": added}
+    report |= {"rounds": samples, "setting": {"seconds": seconds, "connections": connections}}
     out.parent.mkdir(parents=True, exist_ok=True)
     out.write_text(json.dumps(report, indent=2) + "\n")
     show(console, report)
     console.print(f"written to {out}")
+
+
+def monitoring_cost_switched(
+    folder: Path, collector: str, processes: int, pairs: int, connections: int
+) -> dict[str, float]:
+    """`monitoring_cost` with a bar of its progress."""
+
+    def start(port: int) -> AbstractContextManager[subprocess.Popen[bytes]]:
+        return _python([__file__, "switched", str(folder), str(port), collector])
+
+    with Progress() as progress:
+        task = progress.add_task("with monitoring and without", total=processes * pairs)
+        return monitoring_cost(
+            folder,
+            start,
+            processes=processes,
+            pairs=pairs,
+            connections=connections,
+            advance=lambda: progress.advance(task),
+        )
 
 
 def monitoring_us_apart(folder: Path, collector: str, blocks: int) -> dict[str, float]:
@@ -191,7 +221,7 @@ def measure(
     return samples
 
 
-def summary(samples: list[dict[str, dict[str, float]]], added: dict[str, float]) -> dict[str, Any]:
+def summary(samples: list[dict[str, dict[str, float]]]) -> dict[str, Any]:
     """Medians per variant, and the medians of the ratios within rounds."""
     figures = {
         variant: {
@@ -203,16 +233,11 @@ def summary(samples: list[dict[str, dict[str, float]]], added: dict[str, float])
     def ratio(one: str, other: str, key: str) -> float:
         return statistics.median(s[one][key] / s[other][key] for s in samples)
 
-    bare = figures["unmonitored"]["cpu_us"]
     return {
         "variants": figures,
         "times_stock": ratio("kontinual", "stock", "per_second"),
         "p99_of_stock": ratio("kontinual", "stock", "p99_ms"),
-        "monitoring_cost": 1 - ratio("kontinual", "unmonitored", "per_second"),
-        "monitoring_cost_cpu": 1 - ratio("unmonitored", "kontinual", "cpu_us"),
-        "monitoring_us_inside": added,
-        "monitoring_cost_inside": added["median"] / (bare + added["median"]),
-        "collector_cost": 1 - ratio("beside the collector", "unmonitored", "per_second"),
+        "collector_cost": 1 - ratio("beside the collector", "kontinual", "per_second"),
         "collector_cpu_us": figures["beside the collector"]["collector_cpu_us"],
     }
 
@@ -229,15 +254,16 @@ def show(console: Console, report: dict[str, Any]) -> None:
             f"{figures['cpu_us']:.1f}",
         )
     console.print(table)
-    inside_us = report["monitoring_us_inside"]
+    cost, inside_us = report["monitoring"], report["monitoring_us_inside"]
+    share = inside_us["median"] / (cost["bare_us"] + inside_us["median"])
     console.print(
         f"{report['times_stock']:.1f} times stock (aim: 2), p99 {report['p99_of_stock']:.2f} of"
-        f" stock's\nmonitoring costs {report['monitoring_cost']:.1%} of throughput (aim: 3 %),"
-        f" {report['monitoring_cost_cpu']:.1%} of the server's CPU time;\n  inside one process"
-        f" {inside_us['median']:.2f} µs ({inside_us['low']:.2f} to {inside_us['high']:.2f}) a"
-        f" request, which is {report['monitoring_cost_inside']:.1%}\nwith the collector on the"
-        f" same processors {report['collector_cost']:.1%} of throughput; the collector itself"
-        f" uses {report['collector_cpu_us']:.0f} µs a row"
+        f" stock's\nmonitoring costs {cost['cost']:.1%} of throughput (aim: 3 %; standard error"
+        f" {cost['error']:.1%}), {cost['added_us']:.1f} µs of CPU time beside"
+        f" {cost['bare_us']:.1f} µs;\n  inside one process {inside_us['median']:.2f} µs"
+        f" ({inside_us['low']:.2f} to {inside_us['high']:.2f}) a request, which is {share:.1%}\nthe"
+        f" collector on the same processors costs {report['collector_cost']:.1%} more; it uses"
+        f" {report['collector_cpu_us']:.0f} µs a row itself"
     )
 
 

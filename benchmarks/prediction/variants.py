@@ -12,7 +12,7 @@ from kontinual.spec import CategoryFeature, IntegerFeature, Loop, load_loop
 
 __all__ = ["ID", "LOOP", "VARIANTS", "bodies_of", "prepare", "serve"]
 
-VARIANTS = ("stock", "stock route", "unmonitored", "kontinual", "beside the collector")
+VARIANTS = ("stock", "stock route", "kontinual", "beside the collector")
 LOOP = Path(__file__).parents[2] / "examples/flights/loop.yaml"
 ESTIMATOR = "model.joblib"
 BODIES = 200
@@ -104,13 +104,9 @@ def serve(variant: str, folder: Path, port: int, collector: str) -> None:
         return
     import kserve
 
-    from kontinual.serving import Predictor, PredictorServer, build
+    from kontinual.serving import PredictorServer, build
 
-    package = folder / "package"
-    if variant == "unmonitored":
-        predictor = Predictor.load(package, version="1")
-    else:
-        predictor = build(package, version="1", collector=collector)
+    predictor = build(folder / "package", version="1", collector=collector)
     if variant == "stock route":
         kserve.ModelServer(http_port=port, enable_grpc=False).start([predictor])
     else:
