@@ -151,14 +151,19 @@ class EventLog:
         self._giving_up.set()
         self._thread.join(self._limits.timeout_seconds)
         self._connection.close()
+        left = self._undelivered()
         with self._lock:
-            self._let_wait()
-            left = sum(map(len, self._waiting)) + self._under_way
+            self._gathering = Batch(0)
             self._waiting.clear()
             self._under_way = 0
         self.dropped["shutdown"] += left
         if left:
             logger.error("%d logged requests were not delivered to %s", left, self._url)
+
+    def _undelivered(self) -> int:
+        """How many requests are kept."""
+        with self._lock:
+            return sum(map(len, (self._gathering, *self._waiting))) + self._under_way
 
     def _let_wait(self) -> None:
         """Let the batch that gathered wait, and begin another."""
@@ -250,6 +255,6 @@ class EventLog:
             logger.warning(
                 "collector not reached (try %d, %d requests wait): %s",
                 state.attempt_number,
-                sum(map(len, tuple(self._waiting))) + self._under_way,
+                self._undelivered(),
                 state.outcome.exception(),
             )
