@@ -29,8 +29,17 @@ Server = Callable[[int], AbstractContextManager[Popen[bytes]]]
 """Starts a switched server on a port."""
 
 
-def serve_switched(folder: Path, port: int, collector: str) -> None:
-    """Serve with all monitoring; SIGUSR2 switches it off, SIGUSR1 on again."""
+def serve_switched(folder: Path, port: int, collector: str, *, stock_route: bool) -> None:
+    """Serve with all monitoring; SIGUSR2 switches it off, SIGUSR1 on again.
+
+    Args:
+        folder: as `prepare` left it.
+        port: to listen on.
+        collector: where the request log goes.
+        stock_route: by KServe's own V1 route?
+    """
+    import kserve
+
     from kontinual.serving import NoEventLog, NoTally, PredictorServer, build
 
     predictor = build(folder / "package", version="1", collector=collector)
@@ -42,7 +51,10 @@ def serve_switched(folder: Path, port: int, collector: str) -> None:
     for number in parts:
         signal.signal(number, switch)
     try:
-        PredictorServer(predictor, port=port).serve()
+        if stock_route:
+            kserve.ModelServer(http_port=port, enable_grpc=False).start([predictor])
+        else:
+            PredictorServer(predictor, port=port).serve()
     finally:
         parts[ON][1].close()
 
