@@ -198,6 +198,8 @@ class EventLog:
             self._let_wait()
         while batch := self._take():
             self._deliver(batch)
+            with self._lock:
+                self._sending = Batch(0)
 
     def _take(self) -> Batch | None:
         """The oldest batch that waits, now under way."""
