@@ -168,7 +168,14 @@ def run(
         console.print("measuring inside one process …")
         added = monitoring_us_apart(folder, servers.sink, blocks)
     report = {**summary(samples), "monitoring": cost, "monitoring_us_inside": added}
-    report |= {"rounds": samples, "setting": {"seconds": seconds, "connections": connections}}
+    report["rounds"] = samples
+    report["setting"] = {
+        "seconds": seconds,
+        "rounds": rounds,
+        "connections": connections,
+        "processes": processes,
+        "pairs": pairs,
+    }
     out.parent.mkdir(parents=True, exist_ok=True)
     out.write_text(json.dumps(report, indent=2) + "\n")
     show(console, report)

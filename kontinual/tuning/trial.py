@@ -37,7 +37,7 @@ _STEPS = (0.25, 0.5)  # shares of the rows fitted to before all of them, for ear
 # Kubernetes shows in the pod's status what a container leaves here. Its output would not do:
 # Katib's webhook sends that to a file of its collector.
 _LAST_WORDS = Path("/dev/termination-log")
-_MOST_WORDS = 2000  # of the 4096 bytes that Kubernetes takes
+_MOST_WORDS = 1000  # at up to four bytes each; Kubernetes takes 4096
 _log = logging.getLogger("kontinual.tuning.trial")
 
 
@@ -65,7 +65,7 @@ def _failed(reason: str) -> int:
     _log.error("%s", reason)
     with suppress(OSError):
         if _LAST_WORDS.exists():
-            _LAST_WORDS.write_text(reason[:_MOST_WORDS], "utf-8")
+            _LAST_WORDS.write_text(reason[:_MOST_WORDS], "utf-8", errors="replace")
     return 1
 
 

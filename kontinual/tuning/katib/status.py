@@ -105,7 +105,11 @@ def last_words(pods: Sequence[Any]) -> dict[str, str]:
     on resource: memory.`
     """
     words = {}
-    for pod in (pod for pod in pods if pod.status is not None):
+    for pod in pods:
+        trial = (pod.metadata.labels or {}).get("job-name")
+        # Katib's sampler has a pod with the same labels, which is of no Job.
+        if trial is None or pod.status is None:
+            continue
         said = [f"{pod.status.reason}: {pod.status.message}"] if pod.status.reason else []
         for container in pod.status.container_statuses or []:
             ended = container.state.terminated
@@ -113,7 +117,7 @@ def last_words(pods: Sequence[Any]) -> dict[str, str]:
                 end = f"{ended.reason}, exit code {ended.exit_code}"
                 said.append(f"{end}: {ended.message.strip()}" if ended.message else end)
         if said:
-            words[pod.metadata.labels["job-name"]] = "; ".join(said)
+            words[trial] = "; ".join(said)
     return words
 
 

@@ -68,3 +68,9 @@ def test_a_failed_trials_pod_says_why(pod: V1Pod, words: str) -> None:
 )
 def test_a_pod_that_did_not_fail_says_nothing(pod: V1Pod) -> None:
     assert last_words([pod]) == {}
+
+
+def test_the_samplers_pod_is_no_trials_whatever_becomes_of_it() -> None:
+    pod = _pod(reason="Evicted", message="The node was low on resource: memory.")
+    pod.metadata.labels = {"katib.kubeflow.org/deployment": "run-1-random"}
+    assert last_words([pod]) == {}
