@@ -1,7 +1,10 @@
 """kfp.local with an interpreter for each image, warm for all tasks but the first ones."""
 
 import shlex
+import shutil
+import tempfile
 from collections.abc import Mapping
+from pathlib import Path
 
 from kfp import local
 from kfp.local import subprocess_task_handler as tasks
@@ -25,13 +28,14 @@ _EXECUTOR = "python3 -m kfp.dsl.executor_main"
 
 
 def handler(
-    settings: Settings, pythons: Mapping[str, WarmPython]
+    settings: Settings, pythons: Mapping[str, WarmPython], *, scratch: Path
 ) -> type[tasks.SubprocessTaskHandler]:
     """The handler that kfp takes for a task, but in the interpreter that its image stands for.
 
     Args:
         settings: where the interpreters are.
         pythons: the warm ones, by image.
+        scratch: the tasks' folder for temporary files.
     """
 
     class EnvironmentTaskHandler(tasks.SubprocessTaskHandler):
@@ -51,7 +55,8 @@ def handler(
                 part.replace("python3", python, 1) if _EXECUTOR in part else part
                 for part in self.full_command
             ]
-            code = tasks.run_local_subprocess(command, env_vars=self.env_vars)
+            variables = {**self.env_vars, "TMPDIR": str(scratch)}
+            code = tasks.run_local_subprocess(command, env_vars=variables)
             return Status.SUCCESS if code == 0 else Status.FAILURE
 
     return EnvironmentTaskHandler
@@ -71,8 +76,11 @@ def run(
     Returns:
         What the run recorded of itself; None when it did not come so far.
     """
+    # kfp's command leaves a folder for every task, Beam one for every computation. Under the
+    # system's folder, for the path of a Unix socket has to be short.
+    scratch = Path(tempfile.mkdtemp(prefix="kontinual-run-"))
     # kfp.local finds its runner by exact type, but this handler when a task starts.
-    tasks.SubprocessTaskHandler = handler(settings, pythons)
+    tasks.SubprocessTaskHandler = handler(settings, pythons, scratch=scratch)
     artifacts = settings.home.resolve() / "runs" / run_id / "artifacts"
     local.init(
         runner=local.SubprocessRunner(use_venv=False),
@@ -80,4 +88,6 @@ def run(
         raise_on_error=False,
     )
     continual_learning(loop=loop, run_id=run_id, trigger=trigger, seed=seed)
+    # Not when interrupted: then a task may still be taking back what it began.
+    shutil.rmtree(scratch, ignore_errors=True)
     return Lake(settings.lake_url, load_loop(loop)).journal(run_id).record()

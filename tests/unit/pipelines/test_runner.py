@@ -17,6 +17,7 @@ from pipelines.compile import COMPONENTS, ROOT
 from pipelines.local import interpreter, main
 from pipelines.runner import handler
 
+SCRATCH = Path("/tmp/of a run")
 DATA_PYTHON = "/opt/a data environment/bin/python3"
 
 
@@ -45,11 +46,13 @@ def settings(monkeypatch: pytest.MonkeyPatch) -> Settings:
 def started(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
     """The commands that would have been started; each ends with code 0."""
     commands: list[list[str]] = []
-    monkeypatch.setattr(
-        tasks,
-        "run_local_subprocess",
-        lambda full_command, env_vars: commands.append(full_command) or 0,
-    )
+
+    def start(full_command: list[str], env_vars: dict[str, str]) -> int:
+        assert env_vars["TMPDIR"] == str(SCRATCH)
+        commands.append(full_command)
+        return 0
+
+    monkeypatch.setattr(tasks, "run_local_subprocess", start)
     return commands
 
 
@@ -57,7 +60,7 @@ def start(name: str, settings: Settings, warm: dict[str, Warm], *arguments: str)
     """Run a component's own container command by the handler."""
     spec = yaml.safe_load((ROOT / f"components/{name}/component.yaml").read_text())
     container = spec["deploymentSpec"]["executors"][f"exec-{name}"]["container"]
-    task = handler(settings, warm)(  # type: ignore[arg-type]
+    task = handler(settings, warm, scratch=SCRATCH)(  # type: ignore[arg-type]
         image=container["image"],
         full_command=[*container["command"], *container["args"], *arguments],
         pipeline_root="root",

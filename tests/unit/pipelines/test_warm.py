@@ -15,18 +15,20 @@ import pytest
 from pipelines.warm import WarmPython
 
 HEAVY = """
-import logging, os, sys
+import logging, os, sys, tempfile
+tempfile.gettempdir()
 with open("imported", "a") as note:
     note.write(f"{os.getpid()}\\n")
 print("a library talks while it is imported", flush=True)
 logging.warning("and leaves a handler behind")
 """
 TELL = """
-import json, logging, os, sys
+import json, logging, os, sys, tempfile
 print(json.dumps({
     "arguments": sys.argv[1:], "name": __name__, "folder": os.getcwd(), "path": sys.path[0],
     "environment": dict(os.environ), "pid": os.getpid(), "stdin": os.read(0, 100).decode(),
     "heavy": "heavy" in sys.modules, "handlers": len(logging.root.handlers),
+    "temporary": tempfile.gettempdir(),
 }))
 print("to stderr", file=sys.stderr)
 """
@@ -97,7 +99,7 @@ def test_a_task_has_the_command_line_environment_folder_and_streams_of_its_clien
         warm,
         "tell one 'two words'",
         cwd=folder / "elsewhere",
-        env={"PATH": os.environ["PATH"], "ONLY": "this"},
+        env={"PATH": os.environ["PATH"], "ONLY": "this", "TMPDIR": str(folder / "elsewhere")},
         input="said to it",
     )
     told = json.loads(ended.stdout)
@@ -105,7 +107,7 @@ def test_a_task_has_the_command_line_environment_folder_and_streams_of_its_clien
     assert ended.stderr == "to stderr\n"
     assert told["arguments"] == ["one", "two words"]
     assert told["name"] == "__main__"
-    assert told["folder"] == told["path"] == str(folder / "elsewhere")
+    assert told["folder"] == told["path"] == told["temporary"] == str(folder / "elsewhere")
     assert told["environment"]["ONLY"] == "this"
     assert "HOME" not in told["environment"]
     assert told["stdin"] == "said to it"
