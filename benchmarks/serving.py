@@ -18,13 +18,11 @@ wrk posts single rows over kept connections, one variant after the other in
 turn, for several rounds; medians are told, and ratios are taken within a round.
 CPU time per request, of the server with its threads, is told beside them: it
 hardly moves when something else works on the machine. What monitoring costs is taken from
-servers that are switched between monitored and not (see `prediction.switching`), and
-once more inside one process (see `prediction.inside`).
+servers that switch between monitored and not (see `prediction.switching`).
 """
 
 import asyncio
 import json
-import os
 import signal
 import statistics
 import subprocess
@@ -40,7 +38,6 @@ import typer
 from harness.processes import cpu_seconds, free_port, process, wait_ready
 from harness.wrk import need_wrk
 from prediction import variants
-from prediction.inside import monitoring_us
 from prediction.load import ONE_THREAD, agree, load, settled
 from prediction.switching import monitoring_cost, serve_switched
 from prediction.variants import LOOP, VARIANTS
@@ -58,15 +55,9 @@ def serve(variant: str, folder: Path, port: int, collector: str) -> None:
 
 
 @app.command()
-def switched(folder: Path, port: int, collector: str, route: str) -> None:
-    """Serve, monitored or not by signal (used by `run`)."""
-    serve_switched(folder, port, collector, stock_route=route == "stock route")
-
-
-@app.command()
-def inside(folder: Path, collector: str, blocks: int) -> None:
-    """Print what monitoring adds to a request, in one process (used by `run`)."""
-    print(json.dumps(monitoring_us(folder, collector, blocks=blocks)))
+def switched(folder: Path, port: int, collector: str, route: str, found: Path) -> None:
+    """Serve, monitored or not in turn (used by `run`)."""
+    serve_switched(folder, port, collector, found, stock_route=route == "stock route")
 
 
 @app.command()
@@ -139,9 +130,8 @@ def run(
     seconds: Annotated[float, typer.Option(min=1, max=10, help="Load per variant, round.")] = 4,
     rounds: Annotated[int, typer.Option(min=1, max=30, help="Turns of all variants.")] = 5,
     connections: Annotated[int, typer.Option(min=1, max=64, help="Kept open by wrk.")] = 8,
-    processes: Annotated[int, typer.Option(min=1, help="Switched servers.")] = 3,
-    pairs: Annotated[int, typer.Option(min=2, help="Of seconds, of each of these.")] = 14,
-    blocks: Annotated[int, typer.Option(min=10, help="Of requests, inside one process.")] = 200,
+    processes: Annotated[int, typer.Option(min=1, help="Switching servers.")] = 3,
+    switching: Annotated[float, typer.Option(min=5, help="Seconds of load of each of these.")] = 60,
     out: Annotated[Path, typer.Option(help="Where the figures go.")] = Path(
         "build/bench/serving.json"
     ),
@@ -162,19 +152,17 @@ def run(
             rounds=rounds,
         )
         cost = {
-            route: switched_cost(folder, servers.sink, route, processes, pairs, connections)
+            route: switched_cost(folder, servers.sink, route, processes, switching, connections)
             for route in ("kontinual", "stock route")
         }
-        console.print("measuring inside one process …")
-        added = monitoring_us_apart(folder, servers.sink, blocks)
-    report = {**summary(samples), "monitoring": cost, "monitoring_us_inside": added}
+    report = {**summary(samples), "monitoring": cost}
     report["rounds"] = samples
     report["setting"] = {
         "seconds": seconds,
         "rounds": rounds,
         "connections": connections,
         "processes": processes,
-        "pairs": pairs,
+        "switching": switching,
     }
     out.parent.mkdir(parents=True, exist_ok=True)
     out.write_text(json.dumps(report, indent=2) + "\n")
@@ -183,33 +171,23 @@ def run(
 
 
 def switched_cost(
-    folder: Path, collector: str, route: str, processes: int, pairs: int, connections: int
+    folder: Path, collector: str, route: str, processes: int, seconds: float, connections: int
 ) -> dict[str, float]:
     """`monitoring_cost` with a bar of its progress."""
 
-    def start(port: int) -> AbstractContextManager[subprocess.Popen[bytes]]:
-        return _python([__file__, "switched", str(folder), str(port), collector, route])
+    def start(port: int, found: Path) -> AbstractContextManager[subprocess.Popen[bytes]]:
+        return _python([__file__, "switched", str(folder), str(port), collector, route, str(found)])
 
     with Progress() as progress:
-        task = progress.add_task(f"{route}, monitored or not", total=processes * pairs)
+        task = progress.add_task(f"{route}, monitored or not", total=processes)
         return monitoring_cost(
             folder,
             start,
             processes=processes,
-            pairs=pairs,
+            seconds=seconds,
             connections=connections,
             advance=lambda: progress.advance(task),
         )
-
-
-def monitoring_us_apart(folder: Path, collector: str, blocks: int) -> dict[str, float]:
-    """`inside` in a process of its own, which has the threads of a server."""
-    command = [sys.executable, __file__, "inside", str(folder), collector, str(blocks)]
-    done = subprocess.run(
-        command, check=True, stdout=subprocess.PIPE, env=os.environ | ONE_THREAD, timeout=900
-    )
-    figures: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
-    return figures
 
 
 def measure(
@@ -264,23 +242,21 @@ def show(console: Console, report: dict[str, Any]) -> None:
             f"{figures['cpu_us']:.1f}",
         )
     console.print(table)
-    inside_us = report["monitoring_us_inside"]
-    costs = Table("monitoring", "of throughput", "standard error", "CPU µs added", "beside CPU µs")
+    costs = Table("monitoring", "of throughput", "standard error", "µs added", "of a request's µs")
     for route, cost in report["monitoring"].items():
         costs.add_row(
             route,
             f"{cost['cost']:.1%}",
             f"{cost['error']:.1%}",
-            f"{cost['added_us']:.1f}",
+            f"{cost['added_us']:.2f}",
             f"{cost['bare_us']:.1f}",
         )
     console.print(costs)
     console.print(
         f"{report['times_stock']:.1f} times stock (aim: 2), p99 {report['p99_of_stock']:.2f} of"
-        f" stock's\nmonitoring is to cost 3 % at most; inside one process it is"
-        f" {inside_us['median']:.2f} µs ({inside_us['low']:.2f} to {inside_us['high']:.2f}) a"
-        f" request\nthe collector on the same processors costs {report['collector_cost']:.1%} more;"
-        f" it uses {report['collector_cpu_us']:.0f} µs a row itself"
+        f" stock's\nmonitoring is to cost 3 % at most\nthe collector on the same processors costs"
+        f" {report['collector_cost']:.1%} more; it uses {report['collector_cpu_us']:.0f} µs a row"
+        " itself"
     )
 
 

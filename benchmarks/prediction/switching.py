@@ -1,62 +1,114 @@
-"""What monitoring costs under load: one server, switched between monitored and not.
+"""What monitoring costs under load: one server that switches between monitored and not.
 
-Two processes of one and the same server differ by some percent for as long as they live,
-more than what is asked for. So seconds of load are compared in pairs, within a process,
-each order as often as the other; and there are several processes.
+Two processes of one and the same server differ by some percent for as long as they live, and
+so do two seconds of one process; both more than what is asked for. So a server under
+steady load switches itself every few thousand requests, a fraction of a second, and
+neighbours are compared, each order as often as the other.
+
+What the request log sends later falls on either kind of block alike. It is measured on its
+own, as the CPU time of its thread, and added in full, though a part of it runs beside the
+answers.
 """
 
-import signal
+import json
 import statistics
+import threading
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from itertools import pairwise
 from pathlib import Path
 from subprocess import Popen
 from typing import Any
 
-import psutil
-from harness.processes import cpu_seconds, free_port, wait_ready
+import numpy as np
+from harness.processes import free_port, wait_ready
+from scipy import stats
 
 from prediction.load import load
 
 __all__ = ["monitoring_cost", "serve_switched"]
 
 VARIANT = "kontinual"  # whose requests are made
-FLUSH_SECONDS = 0.7  # more than the request log gathers
-ON, OFF = signal.SIGUSR1, signal.SIGUSR2
+BLOCK = 4096  # requests between two switches: as many as wait to be counted at once
+TRIMMED = 0.1  # of the differences, at each end: blocks that something else fell into
 
-Server = Callable[[int], AbstractContextManager[Popen[bytes]]]
-"""Starts a switched server on a port."""
+Server = Callable[[int, Path], AbstractContextManager[Popen[bytes]]]
+"""Starts a switched server on a port, which writes what it found to a file when it ends."""
 
 
-def serve_switched(folder: Path, port: int, collector: str, *, stock_route: bool) -> None:
-    """Serve with all monitoring; SIGUSR2 switches it off, SIGUSR1 on again.
+class Switch:
+    """Switches a predictor's monitoring off and on.
+
+    Attributes:
+        blocks: for each whether it was monitored, and its microseconds a request.
+        sending_seconds: CPU time of the request log's thread, up to the last block.
+    """
+
+    def __init__(self, predictor: Any) -> None:
+        from kontinual.serving import NoEventLog, NoTally
+
+        self._predictor, self._answer = predictor, predictor.answer
+        self._parts = {
+            True: (predictor.tally, predictor.log),
+            False: (NoTally(), NoEventLog()),
+        }
+        (sender,) = (t.ident for t in threading.enumerate() if t.name == "event-log")
+        self._sender_clock = time.pthread_getcpuclockid(sender)
+        self._left, self._begun = BLOCK, 0.0
+        self.blocks: list[tuple[bool, float]] = []
+        self.sending_seconds = 0.0
+        predictor.answer = self._count
+        self._set(monitored=True)
+
+    def _count(self, instances: object) -> list[float]:
+        scores: list[float] = self._answer(instances)
+        self._left -= 1
+        if not self._left:
+            now = time.perf_counter()
+            if self._begun:
+                self.blocks.append((self._monitored, (now - self._begun) / BLOCK * 1e6))
+            self.sending_seconds = time.clock_gettime(self._sender_clock)
+            self._left = BLOCK
+            # on, off, off, on, …: a drift of the machine's pace meets both alike.
+            self._set(monitored=len(self.blocks) % 4 in {0, 3})
+            self._begun = time.perf_counter()
+        return scores
+
+    def _set(self, *, monitored: bool) -> None:
+        self._monitored = monitored
+        self._predictor.tally, self._predictor.log = self._parts[monitored]
+
+
+def serve_switched(
+    folder: Path, port: int, collector: str, found: Path, *, stock_route: bool
+) -> None:
+    """Serve, switching, until ended.
 
     Args:
         folder: as `prepare` left it.
         port: to listen on.
         collector: where the request log goes.
+        found: file for `blocks`, pairs of whether it was monitored and its microseconds a request,
+            and `sending_us`, CPU time of the log's thread for each logged request.
         stock_route: by KServe's own V1 route?
     """
     import kserve
 
-    from kontinual.serving import NoEventLog, NoTally, PredictorServer, build
+    from kontinual.serving import PredictorServer, build
 
     predictor = build(folder / "package", version="1", collector=collector)
-    parts = {ON: (predictor.tally, predictor.log), OFF: (NoTally(), NoEventLog())}
-
-    def switch(number: int, _: Any) -> None:
-        predictor.tally, predictor.log = parts[signal.Signals(number)]
-
-    for number in parts:
-        signal.signal(number, switch)
+    log, switch = predictor.log, Switch(predictor)
     try:
         if stock_route:
             kserve.ModelServer(http_port=port, enable_grpc=False).start([predictor])
         else:
             PredictorServer(predictor, port=port).serve()
     finally:
-        parts[ON][1].close()
+        logged = sum(monitored for monitored, _ in switch.blocks) * BLOCK
+        sending = switch.sending_seconds / logged * 1e6 if logged else 0.0
+        found.write_text(json.dumps({"blocks": switch.blocks, "sending_us": sending}))
+        log.close()
 
 
 def monitoring_cost(
@@ -64,55 +116,53 @@ def monitoring_cost(
     start: Server,
     *,
     processes: int,
-    pairs: int,
+    seconds: float,
     connections: int,
     advance: Callable[[], None],
 ) -> dict[str, float]:
-    """Throughput and CPU time with and without monitoring.
+    """Throughput with and without monitoring.
 
     Args:
         folder: as `prepare` left it.
         start: of a server.
         processes: to start, one after the other.
-        pairs: of seconds with and without, in each.
+        seconds: of load, of each.
         connections: kept open by wrk.
-        advance: called after each pair.
+        advance: called after each process.
 
     Returns:
-        `cost`, the median share of throughput over all pairs, with the quartiles `low` and `high`;
-        `error`, the standard error of the mean; `added_us` and `bare_us`, CPU time of a request.
+        `cost`, the share of throughput, and its standard error `error`; `bare_us`, the time of a
+        request without monitoring; `added_us` with it, `sending_us` of that in the log's thread.
+
+    Raises:
+        RuntimeError: a server came to no pair of blocks.
     """
-    ratios, added, bare = [], [], []
+    bare, added, sending = [], [], []
     for _ in range(processes):
-        port = free_port()
-        with start(port) as child:
+        port, found = free_port(), folder / "switched.json"
+        with start(port, found) as child:
             wait_ready(child, f"http://127.0.0.1:{port}/v2/health/ready")
-            load(folder, VARIANT, port, 1, connections)  # warms up
-            for pair in range(pairs):
-                found = {}
-                for state in (ON, OFF) if pair % 2 else (OFF, ON):
-                    child.send_signal(state)
-                    found[state] = _second(folder, child, port, connections)
-                ratios.append(found[ON][0] / found[OFF][0])
-                added.append(found[ON][1] - found[OFF][1])
-                bare.append(found[OFF][1])
-                advance()
-    high, median, low = statistics.quantiles(ratios, n=4)
+            load(folder, VARIANT, port, seconds, connections)
+        told = json.loads(found.read_text())
+        found.unlink()
+        blocks = told["blocks"][2:]  # the first ones warm up
+        bare += [us for monitored, us in blocks if not monitored]
+        added += [
+            (one - other) if monitored else (other - one)
+            for (monitored, one), (then, other) in pairwise(blocks)
+            if monitored != then
+        ]
+        sending.append(told["sending_us"])
+        advance()
+    if len(added) < 10:
+        raise RuntimeError(f"{len(added)} pairs of blocks are too few; make --switching longer")
+    bare_us, sending_us = statistics.median(bare), statistics.median(sending)
+    added_us = float(stats.trim_mean(added, TRIMMED)) + sending_us
+    error_us = float(np.asarray(stats.mstats.trimmed_stde(added, (TRIMMED, TRIMMED))))
     return {
-        "cost": 1 - median,
-        "low": 1 - low,
-        "high": 1 - high,
-        "error": statistics.stdev(ratios) / len(ratios) ** 0.5,
-        "added_us": statistics.median(added),
-        "bare_us": statistics.median(bare),
+        "cost": added_us / (bare_us + added_us),
+        "error": error_us / bare_us,
+        "added_us": added_us,
+        "sending_us": sending_us,
+        "bare_us": bare_us,
     }
-
-
-def _second(folder: Path, child: Popen[bytes], port: int, connections: int) -> tuple[float, float]:
-    """Requests a second, and CPU microseconds of each, what its log sends later included."""
-    server = psutil.Process(child.pid)
-    before = cpu_seconds(server)
-    figures = load(folder, VARIANT, port, 1, connections)
-    time.sleep(FLUSH_SECONDS)
-    used = cpu_seconds(server) - before
-    return figures["per_second"], used / figures["requests"] * 1e6

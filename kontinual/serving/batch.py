@@ -7,7 +7,9 @@ rest of the log.
 import uuid
 from array import array
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
+from io import BytesIO
 
 import orjson
 
@@ -20,35 +22,58 @@ class Batch:
     """Requests with their answers, in order, in one piece of memory.
 
     Thousands of small objects that live for a while would cost answers more than a copy:
-    the allocator gives them new memory each time, which no cache knows.
+    the allocator gives them new memory each time, which no cache knows. New memory costs as
+    much when it is one large piece, for the system gives it page by page; so a batch may take
+    over what another has done with.
 
     Attributes:
         number: of the first request, among all that were ever logged.
-        text: all of them as an event has them, each with a comma behind it.
-        ends: of each in the text.
+        ends: of each in the text, in bytes.
+        size: of the text, in bytes.
+        memory: holds the text, and may hold more from earlier behind it.
     """
 
-    def __init__(self, number: int) -> None:
+    def __init__(self, number: int, memory: BytesIO | None = None) -> None:
+        """Begin an empty batch.
+
+        Args:
+            number: of the first request.
+            memory: of a batch that nobody needs any more.
+        """
         self.number = number
-        self.text = bytearray()
         self.ends = array("Q")
+        self.size = 0
+        self.memory = memory or BytesIO()
+        self.memory.seek(0)
 
     def __len__(self) -> int:
         return len(self.ends)
 
     def add(self, request: bytes, answer: bytes) -> None:
         """Take a request and its answer, both JSON."""
-        self.text += b'{"request":%b,"answer":%b},' % (request, answer)
-        self.ends.append(len(self.text))
+        self.size += self.memory.write(b'{"request":%b,"answer":%b},' % (request, answer))
+        self.ends.append(self.size)
+
+    @contextmanager
+    def text(self) -> Iterator[memoryview]:
+        """All of them as an event has them, a comma between each two.
+
+        Nothing can be added meanwhile.
+        """
+        with self.memory.getbuffer() as memory, memory[: self.size - 1] as text:
+            yield text
 
     def halves(self) -> Iterator["Batch"]:
         """The same in two batches."""
         middle = len(self) // 2
         split = self.ends[middle - 1]
         first, second = Batch(self.number), Batch(self.number + middle)
-        first.text, first.ends = self.text[:split], self.ends[:middle]
-        second.text = self.text[split:]
+        with self.memory.getbuffer() as memory:
+            first.memory.write(memory[:split])
+            second.memory.write(memory[split : self.size])
+        first.ends, first.size = self.ends[:middle], split
         second.ends = array("Q", [end - split for end in self.ends[middle:]])
+        second.size = self.size - split
         yield from (first, second)
 
 
@@ -64,8 +89,9 @@ class EventFormat:
             "datacontenttype": "application/json",
         }
 
-    def __call__(self, batch: Batch, moment: float) -> bytes:
-        """The event's bytes.
+    @contextmanager
+    def __call__(self, batch: Batch, moment: float) -> Iterator[list[bytes | memoryview]]:
+        """The event's bytes, in pieces; nothing can be added to the batch meanwhile.
 
         Args:
             batch: at least one request.
@@ -77,4 +103,5 @@ class EventFormat:
         }
         fixed = orjson.dumps(self._fixed | own).removesuffix(b"}")
         head = b'[%b,"data":{"version":%b,"exchanges":[' % (fixed, self._version)
-        return b"".join((head, memoryview(batch.text)[:-1], b"]}}]"))
+        with batch.text() as text:
+            yield [head, text, b"]}}]"]

@@ -7,7 +7,6 @@ somebody looks. All of it runs in the event loop's thread; nothing here locks.
 Notation: n rows, F features, B bins of one feature.
 """
 
-from array import array
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Protocol
@@ -90,15 +89,16 @@ class Tally:
         self.requests = dict.fromkeys(CODES, 0)
         self.latency = np.zeros(len(LATENCY_BUCKETS) + 1, np.int64)
         self.latency_sum = 0.0
-        # Numbers and not objects: a copy is cheaper than many small things kept alive.
-        self._matrix, self._scores = bytearray(), array("d")
-        self._seconds = array("d")
+        self._matrix = bytearray()  # a copy is cheaper than many small arrays kept alive
+        self._scores: list[float] = []
+        self._seconds: list[float] = []
         self._failed: Counter[str] = Counter()  # of those, by class
 
     def rows(self, matrix: Matrix, scores: Sequence[float]) -> None:
         self._matrix.extend(matrix)
-        self._scores.extend(scores)
-        if len(self._scores) >= BUFFER:
+        waiting = self._scores
+        waiting += scores
+        if len(waiting) >= BUFFER:
             self.fold()
 
     def anomalies(self, notes: Sequence[Note]) -> None:
@@ -107,10 +107,11 @@ class Tally:
             self.anomalous_requests += 1
 
     def request(self, status: int, seconds: float) -> None:
-        self._seconds.append(seconds)
+        waiting = self._seconds
+        waiting.append(seconds)
         if status >= 400:
             self._failed[code_class(status)] += 1
-        if len(self._seconds) >= BUFFER:
+        if len(waiting) >= BUFFER:
             self.fold()
 
     def fold(self) -> None:
@@ -118,7 +119,7 @@ class Tally:
         if self._scores:
             matrix = np.frombuffer(self._matrix, np.float32).reshape(len(self._scores), -1)
             self._count(matrix, np.array(self._scores, np.float32))
-            self._matrix, self._scores = bytearray(), array("d")
+            self._matrix, self._scores = bytearray(), []
         if self._seconds:
             codes = {"200": len(self._seconds) - self._failed.total(), **self._failed}
             for code, count in codes.items():
@@ -127,7 +128,7 @@ class Tally:
             buckets = np.searchsorted(LATENCY_BUCKETS, seconds)
             self.latency += np.bincount(buckets, minlength=len(self.latency))
             self.latency_sum += float(seconds.sum())
-            self._seconds, self._failed = array("d"), Counter()
+            self._seconds, self._failed = [], Counter()
 
     def _count(self, matrix: Matrix, scores: npt.NDArray[np.float32]) -> None:
         columns = np.ascontiguousarray(matrix.T)

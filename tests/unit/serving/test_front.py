@@ -15,6 +15,7 @@ from starlette.testclient import TestClient
 from kontinual.model import Matrix, ModelPackage, OnnxModel
 from kontinual.serving import EventLog, Front, LogLimits, Predictor, Tally
 from kontinual.serving.front import Receive, Scope, Send
+from kontinual.serving.post import Body
 from kontinual.serving.tensors import BINARY_LENGTH
 
 V1 = "/v1/models/delays:predict"
@@ -55,8 +56,8 @@ class Served:
         front = Front(behind, self.predictor, max_body_bytes=20_000)
         self.client = TestClient(front, raise_server_exceptions=True)
 
-    def _collect(self, body: bytes) -> tuple[int, str]:
-        self.events += json.loads(body)
+    def _collect(self, pieces: Body) -> tuple[int, str]:
+        self.events += json.loads(b"".join(pieces))
         return 202, ""
 
     def post(self, path: str, **body: Any) -> httpx.Response:
