@@ -46,13 +46,10 @@ class Switch:
     """
 
     def __init__(self, predictor: Any) -> None:
-        from kontinual.serving import NoEventLog, NoTally
+        from kontinual.serving import NoJournal
 
         self._predictor, self._answer = predictor, predictor.answer
-        self._parts = {
-            True: (predictor.tally, predictor.log),
-            False: (NoTally(), NoEventLog()),
-        }
+        self._journals = {True: predictor.journal, False: NoJournal()}
         (sender,) = (t.ident for t in threading.enumerate() if t.name == "event-log")
         self._sender_clock = time.pthread_getcpuclockid(sender)
         self._left, self._begun = BLOCK, 0.0
@@ -61,10 +58,12 @@ class Switch:
         predictor.answer = self._count
         self._set(monitored=True)
 
-    def _count(self, instances: object) -> list[float]:
-        scores: list[float] = self._answer(instances)
+    def _count(self, instances: object) -> Any:
+        answer = self._answer(instances)
         self._left -= 1
         if not self._left:
+            if self._monitored:
+                self._predictor.journal.settle()  # what waits belongs to this block
             now = time.perf_counter()
             if self._begun:
                 self.blocks.append((self._monitored, (now - self._begun) / BLOCK * 1e6))
@@ -73,11 +72,11 @@ class Switch:
             # on, off, off, on, …: a drift of the machine's pace meets both alike.
             self._set(monitored=len(self.blocks) % 4 in {0, 3})
             self._begun = time.perf_counter()
-        return scores
+        return answer
 
     def _set(self, *, monitored: bool) -> None:
         self._monitored = monitored
-        self._predictor.tally, self._predictor.log = self._parts[monitored]
+        self._predictor.journal = self._journals[monitored]
 
 
 def serve_switched(
@@ -98,7 +97,7 @@ def serve_switched(
     from kontinual.serving import PredictorServer, build
 
     predictor = build(folder / "package", version="1", collector=collector)
-    log, switch = predictor.log, Switch(predictor)
+    journal, switch = predictor.journal, Switch(predictor)
     try:
         if stock_route:
             kserve.ModelServer(http_port=port, enable_grpc=False).start([predictor])
@@ -108,7 +107,7 @@ def serve_switched(
         logged = sum(monitored for monitored, _ in switch.blocks) * BLOCK
         sending = switch.sending_seconds / logged * 1e6 if logged else 0.0
         found.write_text(json.dumps({"blocks": switch.blocks, "sending_us": sending}))
-        log.close()
+        journal.close()
 
 
 def monitoring_cost(

@@ -165,12 +165,10 @@ class PredictionReader:
         else:
             data = _data(self._many, event.data)
             answered = [
-                (
-                    f"data.exchanges[{i}].answer.predictions",
-                    e.request.instances,
-                    e.answer.predictions,
+                (f"data.predictions[{i}]", request.instances, scores)
+                for i, (request, scores) in enumerate(
+                    zip(data.requests, data.predictions, strict=True)
                 )
-                for i, e in enumerate(data.exchanges)
             ]
         source = f"/models/{self._loop}/versions/{data.version}"
         if event.source != source:

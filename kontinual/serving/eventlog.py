@@ -1,10 +1,8 @@
 """The request log: answered requests, sent to the collector behind their back.
 
-An answer only appends itself to a list, which is put into batches many at a time: between two
-answers the processor forgets what a step needs, so each step costs several times what it
-costs in a row. A thread of its own sends what has gathered twice a second, and tries again
-for as long as it takes. While the collector is away the oldest requests beyond the bounds are
-given up, and counted.
+They are put into batches. A thread of its own sends what has gathered twice a second, and
+tries again for as long as it takes. While the collector is away the oldest requests beyond
+the bounds are given up, and counted.
 
 Python runs one thread at a time, so an answer waits for whatever that thread does. Hence
 it does next to nothing for each request, only for each batch.
@@ -14,7 +12,7 @@ import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from http.client import HTTPException
 from io import BytesIO
 from typing import Any, Protocol
@@ -24,7 +22,7 @@ from tenacity import RetryError, Retrying, retry_if_exception_type, stop_when_ev
 from tenacity.nap import sleep_using_event
 from tenacity.wait import wait_random_exponential
 
-from kontinual.serving.batch import Batch, EventFormat
+from kontinual.serving.batch import Batch, EventFormat, Exchanges
 from kontinual.serving.post import Body, Connection, Post
 
 __all__ = ["DROP_REASONS", "EventLog", "LogLimits", "NoEventLog", "RequestLog"]
@@ -33,7 +31,6 @@ logger = logging.getLogger(__name__)
 
 DROP_REASONS = ("backlog", "rejected", "shutdown")
 CONTENT_TYPE = "application/cloudevents-batch+json"
-FRESH = 64  # requests that wait to be put into a batch
 SPARE = 3  # as many batches gather while others are sent
 
 
@@ -60,10 +57,12 @@ class RequestLog(Protocol):
         """Requests given up, by reason."""
         ...
 
-    def add(self, request: bytes, answer: bytes) -> None:
-        """Take note of a V1 request `{"instances": ...}` and its answer `{"predictions": ...}`.
+    def add(self, requests: Sequence[bytes], scores: Sequence[Sequence[float]]) -> None:
+        """Take note of answered requests. Must neither wait nor fail.
 
-        Both are JSON. Must neither wait nor fail.
+        Args:
+            requests: V1, in JSON: `{"instances": ...}`; not none.
+            scores: of the rows of each.
         """
         ...
 
@@ -78,7 +77,7 @@ class NoEventLog:
     def __init__(self) -> None:
         self.dropped = dict.fromkeys(DROP_REASONS, 0)
 
-    def add(self, request: bytes, answer: bytes) -> None:
+    def add(self, requests: Sequence[bytes], scores: Sequence[Sequence[float]]) -> None:
         pass
 
     def close(self) -> None:
@@ -90,10 +89,7 @@ class _Unavailable(Exception):
 
 
 class EventLog:
-    """Sends requests to a collector.
-
-    One thread calls `add` (the event loop's) and any one `close`.
-    """
+    """Sends requests to a collector; any thread may call it."""
 
     def __init__(
         self,
@@ -127,11 +123,6 @@ class EventLog:
         # What is given up goes by the batch, so one is a small part of all that may be kept.
         self._batch_requests = min(limits.batch_requests, -(-limits.backlog_requests // 10))
         self._batch_bytes = min(limits.batch_bytes, -(-limits.backlog_bytes // 10))
-        # Appended to without the lock, by one thread; taken from with it, at the front. One batch
-        # would hold them.
-        self._fresh: list[tuple[bytes, bytes]] = []
-        self._fresh_requests = min(FRESH, self._batch_requests)
-        self._fresh_bytes = self._batch_bytes // self._fresh_requests  # of one
         self._gathering = Batch(0)
         self._waiting: deque[Batch] = deque()
         self._sending = Batch(0)
@@ -143,12 +134,9 @@ class EventLog:
         self._thread = threading.Thread(target=self._run, name="event-log", daemon=True)
         self._thread.start()
 
-    def add(self, request: bytes, answer: bytes) -> None:
-        fresh = self._fresh
-        fresh.append((request, answer))
-        if len(fresh) >= self._fresh_requests or len(request) > self._fresh_bytes:
-            with self._lock:
-                self._gather()
+    def add(self, requests: Sequence[bytes], scores: Sequence[Sequence[float]]) -> None:
+        with self._lock:
+            self._gather(requests, scores)
 
     def close(self) -> None:
         """Send what is left within `close_seconds`; the rest is counted as dropped."""
@@ -159,7 +147,6 @@ class EventLog:
         self._connection.close()
         left = self._undelivered()
         with self._lock:
-            self._fresh.clear()
             self._gathering = Batch(0)
             self._waiting.clear()
             self._under_way = 0
@@ -170,23 +157,24 @@ class EventLog:
     def _undelivered(self) -> int:
         """How many requests are kept."""
         with self._lock:
-            batches = sum(map(len, (self._gathering, *self._waiting)))
-            return len(self._fresh) + batches + self._under_way
+            return sum(map(len, (self._gathering, *self._waiting))) + self._under_way
 
-    def _gather(self) -> None:
-        """Put what is fresh into batches."""
-        fresh = self._fresh[:]
-        del self._fresh[: len(fresh)]
-        for request, answer in fresh:
-            batch = self._gathering
-            if (
-                len(batch.ends) >= self._batch_requests
-                or batch.size + len(request) + len(answer) > self._batch_bytes
-            ):
-                self._let_wait()
-                self._make_room()
-                batch = self._gathering
-            batch.add(request, answer)
+    def _gather(self, requests: Sequence[bytes], scores: Sequence[Sequence[float]]) -> None:
+        """Put requests into batches; each batch takes all that it has room for."""
+        exchanges, batch = Exchanges.of(requests, scores), self._gathering
+        if (
+            len(batch) + exchanges.count <= self._batch_requests
+            and batch.size + exchanges.size <= self._batch_bytes
+        ):
+            batch.add(exchanges)
+        elif exchanges.count > 1:
+            middle = exchanges.count // 2
+            self._gather(requests[:middle], scores[:middle])
+            self._gather(requests[middle:], scores[middle:])
+        else:
+            self._let_wait()
+            self._make_room()
+            self._gathering.add(exchanges)
 
     def _let_wait(self) -> None:
         """Let the batch that gathered wait, and begin another."""
@@ -197,15 +185,13 @@ class EventLog:
             self._gathering = Batch(batch.number + len(batch), memory)
 
     def _make_room(self) -> None:
-        """Give up the oldest that wait until one more batch has room, and what is fresh."""
-        fresh = self._fresh_requests - 1
+        """Give up the oldest that wait until one more batch has room."""
         while len(self._waiting) > 1:
             kept = [*self._waiting, self._sending]
             requests, size = sum(map(len, kept)), sum(b.size for b in kept)
             if (
-                requests + self._batch_requests + fresh <= self._limits.backlog_requests
-                and size + self._batch_bytes + fresh * self._fresh_bytes
-                <= self._limits.backlog_bytes
+                requests + self._batch_requests <= self._limits.backlog_requests
+                and size + self._batch_bytes <= self._limits.backlog_bytes
             ):
                 return
             self.dropped["backlog"] += len(self._waiting.popleft())
@@ -221,7 +207,6 @@ class EventLog:
     def _drain(self) -> None:
         """Send all that was logged by now, and whole batches that come meanwhile."""
         with self._lock:
-            self._gather()
             self._let_wait()
         while batch := self._take():
             self._deliver(batch)

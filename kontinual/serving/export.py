@@ -1,9 +1,8 @@
-"""A tally in Prometheus' terms; the names are those of `kontinual.spec.metrics`."""
+"""A journal's counters in Prometheus' terms; the names are those of `kontinual.spec.metrics`."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from itertools import accumulate
-from typing import Protocol
 
 from prometheus_client.core import (
     CounterMetricFamily,
@@ -14,36 +13,32 @@ from prometheus_client.core import (
 from prometheus_client.registry import Collector
 
 from kontinual.model import Reference
-from kontinual.serving.tally import LATENCY_BUCKETS, Tally
+from kontinual.serving.journal import Journal
+from kontinual.serving.tally import LATENCY_BUCKETS
 
-__all__ = ["DropCounts", "TallyCollector"]
+__all__ = ["JournalCollector"]
 
 OWN = ("model", "version")
 
 
-class DropCounts(Protocol):
-    """Whatever knows how many logged requests were given up, by reason."""
+class JournalCollector(Collector):
+    """Reads a journal's counters when Prometheus asks, and exports the reference beside them."""
 
-    @property
-    def dropped(self) -> Mapping[str, int]: ...
-
-
-class TallyCollector(Collector):
-    """Reads a tally when Prometheus asks, and exports the reference beside it."""
-
-    def __init__(
-        self, tally: Tally, *, model: str, version: str, created_at: datetime, log: DropCounts
-    ) -> None:
-        self._tally, self._log = tally, log
+    def __init__(self, journal: Journal, *, model: str, version: str, created_at: datetime) -> None:
+        self._journal, self._tally = journal, journal.tally
         self._own = [model, version]
-        self._constant = list(self._reference(tally.reference, created_at))
+        self._constant = list(self._reference(journal.tally.reference, created_at))
 
     def collect(self) -> Iterator[Metric]:
+        self._journal.settle()
         self._tally.fold()
         yield from self._rows()
         yield from self._requests()
         yield self._counter(
-            "log_dropped", "Logged requests given up.", ["reason"], _keyed(self._log.dropped)
+            "log_dropped",
+            "Logged requests given up.",
+            ["reason"],
+            _keyed(self._journal.log.dropped),
         )
         yield from self._constant
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import orjson
 
-from kontinual.serving.predictor import Predictor, instances_of_v1
+from kontinual.serving.predictor import Answered, Predictor, instances_of_v1
 from kontinual.serving.rows import BadRequest
 from kontinual.serving.tensors import BINARY_LENGTH, read_v2
 
@@ -28,7 +28,7 @@ Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 Headers = list[tuple[bytes, bytes]]
-Answer = Callable[[bytes, Scope], tuple[bytes, Headers]]
+Answer = Callable[[bytes, Scope], tuple[bytes, Headers, Answered]]
 
 JSON: Headers = [(b"content-type", b"application/json")]
 CLOSE: Headers = [(b"connection", b"close")]
@@ -82,42 +82,46 @@ class Front:
             await self._pass_on(scope, receive, send)
 
     async def _predict(self, answer: Answer, scope: Scope, receive: Receive, send: Send) -> None:
-        tally = self._predictor.tally
+        journal = self._predictor.journal
         start = time.perf_counter()
         try:
             body = await _read(receive, self._max_body)
             start = time.perf_counter()  # a slow client is not a slow model
-            status, (content, headers) = 200, answer(body, scope)
+            content, headers, (request, matrix, scores) = answer(body, scope)
         except _ClientGone:
             return
         except BadRequest as exc:
             status, (content, headers) = exc.status, _refusal(exc)
+            journal.failed(status, time.perf_counter() - start)
         except Exception as exc:  # whatever broke, the next request is answered
             logger.exception("a prediction failed")
             status, content, headers = 500, _error(f"{type(exc).__name__}: {exc}"), JSON
-        tally.request(status, time.perf_counter() - start)
+            journal.failed(status, time.perf_counter() - start)
+        else:
+            status = 200
+            journal.answered(request, matrix, scores, time.perf_counter() - start)
         await _respond(send, status, content, headers)
 
-    def _v1(self, body: bytes, scope: Scope) -> tuple[bytes, Headers]:  # noqa: ARG002
+    def _v1(self, body: bytes, scope: Scope) -> tuple[bytes, Headers, Answered]:  # noqa: ARG002
         predictor = self._predictor
         instances = predictor.refusing(_read_v1, body)
-        content = orjson.dumps({"predictions": predictor.answer(instances)})
-        predictor.log.add(body, content)
-        return content, JSON
+        matrix, scores = predictor.answer(instances)
+        return orjson.dumps({"predictions": scores}), JSON, (body, matrix, scores)
 
-    def _v2(self, body: bytes, scope: Scope) -> tuple[bytes, Headers]:
+    def _v2(self, body: bytes, scope: Scope) -> tuple[bytes, Headers, Answered]:
         predictor = self._predictor
         length = dict(scope["headers"]).get(BINARY_LENGTH.encode())
         json_length = None if length is None else length.decode("latin1")
         request = predictor.refusing(read_v2, body, model=predictor.name, json_length=json_length)
-        content, json_size = predictor.answer_v2(request).to_rest()
+        response, answered = predictor.answer_v2(request)
+        content, json_size = response.to_rest()
         if json_size is None:
-            return orjson.dumps(content), JSON
+            return orjson.dumps(content), JSON, answered
         binary = [
             (b"content-type", b"application/octet-stream"),
             (BINARY_LENGTH.encode(), str(json_size).encode()),
         ]
-        return content, binary
+        return content, binary, answered
 
     async def _pass_on(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:

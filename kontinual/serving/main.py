@@ -10,6 +10,7 @@ from kontinual.errors import KontinualError, ModelPackageError
 from kontinual.model import ModelPackage, OnnxModel
 from kontinual.serving.eventlog import EventLog, LogLimits, NoEventLog, RequestLog
 from kontinual.serving.front import MAX_BODY_BYTES
+from kontinual.serving.journal import Journal
 from kontinual.serving.predictor import MAX_ROWS, Predictor
 from kontinual.serving.rows import RowReader
 from kontinual.serving.server import PredictorServer, export
@@ -38,14 +39,12 @@ def build(
     except Exception as exc:  # ONNX Runtime's errors have no public base
         raise ModelPackageError(f"{folder}: ONNX Runtime can not load the model: {exc}") from exc
     kinds = RowReader(package.signature, max_rows=max_rows).kinds
-    tally = Tally(package.reference, kinds=kinds)
     log: RequestLog = NoEventLog()
     if collector:
         log = EventLog(collector, model=package.loop, version=version, limits=limits)
-    predictor = predictor_class(
-        package, model, version=version, tally=tally, log=log, max_rows=max_rows
-    )
-    export(predictor, tally)
+    journal = Journal(Tally(package.reference, kinds=kinds), log)
+    predictor = predictor_class(package, model, version=version, journal=journal, max_rows=max_rows)
+    export(predictor, journal)
     return predictor
 
 

@@ -12,9 +12,8 @@ from kserve.errors import InferenceError
 
 from kontinual.errors import ModelPackageError
 from kontinual.model import Matrix, ModelPackage, OnnxModel
-from kontinual.serving.eventlog import NoEventLog, RequestLog
+from kontinual.serving.journal import NoJournal, Noting
 from kontinual.serving.rows import BadRequest, RowReader
-from kontinual.serving.tally import Counting, NoTally
 from kontinual.serving.tensors import (
     check_outputs,
     input_types,
@@ -23,9 +22,12 @@ from kontinual.serving.tensors import (
     write_v2,
 )
 
-__all__ = ["MAX_ROWS", "Predictor"]
+__all__ = ["MAX_ROWS", "Answered", "Predictor"]
 
 MAX_ROWS = 1000
+
+Answered = tuple[bytes, Matrix, list[float]]
+"""A V1 request in JSON, its rows [n, F] and their scores [n], as a journal takes them."""
 
 
 class Predictor(kserve.Model):  # type: ignore[misc]
@@ -41,8 +43,7 @@ class Predictor(kserve.Model):  # type: ignore[misc]
         model: OnnxModel,
         *,
         version: str,
-        tally: Counting | None = None,
-        log: RequestLog | None = None,
+        journal: Noting | None = None,
         max_rows: int = MAX_ROWS,
     ) -> None:
         """Make a predictor that is ready to serve.
@@ -51,8 +52,7 @@ class Predictor(kserve.Model):  # type: ignore[misc]
             package: what is known of the version.
             model: its model file, loaded.
             version: the registry's number.
-            tally: where to count; nowhere without one.
-            log: where to note requests; nowhere without one.
+            journal: what is told of requests; nothing without one.
             max_rows: of one request.
 
         Raises:
@@ -60,8 +60,7 @@ class Predictor(kserve.Model):  # type: ignore[misc]
         """
         super().__init__(package.loop)
         self.package, self.version = package, version
-        self.tally: Counting = tally or NoTally()
-        self.log: RequestLog = log or NoEventLog()
+        self.journal: Noting = journal or NoJournal()
         self.max_rows = max_rows
         self.reader = RowReader(package.signature, max_rows=max_rows)
         self._model = model
@@ -81,11 +80,15 @@ class Predictor(kserve.Model):  # type: ignore[misc]
         """Probability of label 1 for each row of a matrix [n, F]."""
         return self._model.predict(matrix)
 
-    def answer(self, instances: object) -> list[float]:
-        """Check, score and count the rows of one request.
+    def answer(self, instances: object) -> tuple[Matrix, list[float]]:
+        """Check and score the rows of one request.
 
         Args:
             instances: whatever the request has there.
+
+        Returns:
+            The rows, float32 [n, F], and their scores, [n]; it is left to the caller to have
+            them noted, when the request is answered.
 
         Raises:
             BadRequest: a row can not be served; nothing was predicted.
@@ -94,29 +97,23 @@ class Predictor(kserve.Model):  # type: ignore[misc]
         try:
             rows = self.reader.read(instances)
         except BadRequest as exc:
-            self.tally.anomalies(exc.notes)
+            self.journal.anomalies(exc.notes)
             raise
         scores = [s if 0.0 <= s <= 1.0 else _closed(s) for s in self.score(rows.matrix).tolist()]
         if rows.notes:
-            self.tally.anomalies(rows.notes)
-        self.tally.rows(rows.matrix, scores)
-        return scores
+            self.journal.anomalies(rows.notes)
+        return rows.matrix, scores
 
-    def answer_v1(self, instances: object) -> list[float]:
-        """The same, and logged."""
-        scores = self.answer(instances)
-        self.log.add(orjson.dumps({"instances": instances}), orjson.dumps({"predictions": scores}))
-        return scores
-
-    def answer_v2(self, request: kserve.InferRequest) -> kserve.InferResponse:
-        """The same for a V2 request, logged as well."""
+    def answer_v2(self, request: kserve.InferRequest) -> tuple[kserve.InferResponse, Answered]:
+        """The same for a V2 request."""
         instances = self.refusing(instances_of, request, max_rows=self.max_rows)
         signature = self.package.signature
         self.refusing(check_outputs, request, label=signature.label)
-        scores = self.answer_v1(instances)
-        return write_v2(
+        matrix, scores = self.answer(instances)
+        response = write_v2(
             request, scores, label=signature.label, model=self.name, version=self.version
         )
+        return response, (_v1_of(instances), matrix, scores)
 
     def predict(
         self,
@@ -126,16 +123,20 @@ class Predictor(kserve.Model):  # type: ignore[misc]
     ) -> Any:
         """KServe's interface: a V1 object or a V2 request."""
         if isinstance(payload, kserve.InferRequest):
-            return self.answer_v2(payload)
+            response, answered = self.answer_v2(payload)
+            self.journal.answered(*answered)
+            return response
         instances = self.refusing(instances_of_v1, payload)
-        return {"predictions": self.answer_v1(instances)}
+        matrix, scores = self.answer(instances)
+        self.journal.answered(_v1_of(instances), matrix, scores)
+        return {"predictions": scores}
 
     def refusing(self, read: Any, *args: Any, **kwargs: Any) -> Any:
         """Read something of a request; a refusal is counted."""
         try:
             return read(*args, **kwargs)
         except BadRequest as exc:
-            self.tally.anomalies(exc.notes)
+            self.journal.anomalies(exc.notes)
             raise
 
     def get_input_types(self) -> list[dict[str, Any]]:
@@ -171,6 +172,10 @@ def instances_of_v1(payload: object) -> object:
         others = sorted(str(key)[:64] for key in payload if key != "instances")[:5]
         raise BadRequest(f"the body may hold `instances` alone, but it also has {others}")
     return payload["instances"]
+
+
+def _v1_of(instances: object) -> bytes:
+    return orjson.dumps({"instances": instances})
 
 
 def _closed(score: float) -> float:

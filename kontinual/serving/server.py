@@ -10,10 +10,10 @@ from kserve.model_server import app as kserve_app
 from prometheus_client import REGISTRY
 from prometheus_client.registry import CollectorRegistry
 
-from kontinual.serving.export import TallyCollector
+from kontinual.serving.export import JournalCollector
 from kontinual.serving.front import MAX_BODY_BYTES, Front
+from kontinual.serving.journal import Journal
 from kontinual.serving.predictor import Predictor
-from kontinual.serving.tally import Tally
 
 __all__ = ["VERSION_HEADER", "PredictorServer", "export"]
 
@@ -58,7 +58,7 @@ class PredictorServer(kserve.ModelServer):  # type: ignore[misc]
         try:
             self.start([self._predictor])
         finally:
-            self._predictor.log.close()
+            self._predictor.journal.close()
 
     def setup_event_loop(self) -> None:
         # KServe runs in whatever loop the policy makes, but first asks for a current one.
@@ -76,15 +76,16 @@ class PredictorServer(kserve.ModelServer):  # type: ignore[misc]
         await super()._serve()
 
 
-def export(predictor: Predictor, tally: Tally, *, registry: CollectorRegistry = REGISTRY) -> None:
-    """Let Prometheus read a predictor's tally; KServe's /metrics shows the default registry."""
+def export(
+    predictor: Predictor, journal: Journal, *, registry: CollectorRegistry = REGISTRY
+) -> None:
+    """Let Prometheus read a predictor's counters; KServe's /metrics shows the default registry."""
     registry.register(
-        TallyCollector(
-            tally,
+        JournalCollector(
+            journal,
             model=predictor.name,
             version=predictor.version,
             created_at=predictor.package.created_at,
-            log=predictor.log,
         )
     )
 

@@ -1,15 +1,16 @@
 """What a predictor counts, cheaply: what happened waits in buffers and is counted many at a time.
 
-Binning one row costs as much as binning a hundred, so a request only
-leaves its rows and its time; they are folded into the counters when a buffer is full or
-somebody looks. All of it runs in the event loop's thread; nothing here locks.
+Binning one row costs as much as binning a hundred, so rows and times of requests
+are folded into the counters when a buffer is full or somebody looks. They wait as bare
+numbers: as many objects, living that long, would each need memory that no cache knows.
+All of it runs in the event loop's thread; nothing here locks.
 
 Notation: n rows, F features, B bins of one feature.
 """
 
+from array import array
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -18,7 +19,7 @@ from kontinual.model import Matrix, Reference, score_bins
 from kontinual.serving.fields import Note
 from kontinual.spec import LOW_CONFIDENCE, SCORE_BINS
 
-__all__ = ["CODES", "LATENCY_BUCKETS", "Counting", "NoTally", "Tally", "code_class"]
+__all__ = ["CODES", "LATENCY_BUCKETS", "Tally", "code_class"]
 
 CODES = ("200", "4xx", "5xx")
 LATENCY_BUCKETS = (
@@ -26,35 +27,6 @@ LATENCY_BUCKETS = (
     0.1, 0.25, 0.5, 1.0, 2.5, 5.0,
 )  # fmt: skip
 BUFFER = 4096  # rows, and requests, that wait at most
-
-
-class Counting(Protocol):
-    """Whatever is told of answers and requests."""
-
-    def rows(self, matrix: Matrix, scores: Sequence[float]) -> None:
-        """Rows were answered: matrix float32 [n, F], scores [n]."""
-        ...
-
-    def anomalies(self, notes: Sequence[Note]) -> None:
-        """A request was seen with these anomalies; without any it need not be told of."""
-        ...
-
-    def request(self, status: int, seconds: float) -> None:
-        """A request was answered with this HTTP status, after so long."""
-        ...
-
-
-class NoTally:
-    """Counts nothing."""
-
-    def rows(self, matrix: Matrix, scores: Sequence[float]) -> None:
-        pass
-
-    def anomalies(self, notes: Sequence[Note]) -> None:
-        pass
-
-    def request(self, status: int, seconds: float) -> None:
-        pass
 
 
 class Tally:
@@ -89,46 +61,42 @@ class Tally:
         self.requests = dict.fromkeys(CODES, 0)
         self.latency = np.zeros(len(LATENCY_BUCKETS) + 1, np.int64)
         self.latency_sum = 0.0
-        self._matrix = bytearray()  # a copy is cheaper than many small arrays kept alive
-        self._scores: list[float] = []
-        self._seconds: list[float] = []
-        self._failed: Counter[str] = Counter()  # of those, by class
+        self._matrix = bytearray()
+        self._scores = array("f")
+        self._seconds = array("d")
 
-    def rows(self, matrix: Matrix, scores: Sequence[float]) -> None:
+    def rows(self, matrix: bytes | Matrix, scores: Iterable[float]) -> None:
+        """Rows were answered: matrix float32 [n, F], scores [n]."""
         self._matrix.extend(matrix)
-        waiting = self._scores
-        waiting += scores
-        if len(waiting) >= BUFFER:
+        self._scores.extend(scores)
+        if len(self._scores) >= BUFFER:
             self.fold()
 
     def anomalies(self, notes: Sequence[Note]) -> None:
+        """A request was seen with these anomalies; without any it need not be told of."""
         if notes:
             self.anomaly.update(notes)
             self.anomalous_requests += 1
 
-    def request(self, status: int, seconds: float) -> None:
-        waiting = self._seconds
-        waiting.append(seconds)
-        if status >= 400:
-            self._failed[code_class(status)] += 1
-        if len(waiting) >= BUFFER:
+    def request(self, status: int, *seconds: float) -> None:
+        """Requests were answered with this HTTP status, each after so long."""
+        self.requests[code_class(status)] += len(seconds)
+        self._seconds.extend(seconds)
+        if len(self._seconds) >= BUFFER:
             self.fold()
 
     def fold(self) -> None:
         """Count what waits."""
         if self._scores:
             matrix = np.frombuffer(self._matrix, np.float32).reshape(len(self._scores), -1)
-            self._count(matrix, np.array(self._scores, np.float32))
-            self._matrix, self._scores = bytearray(), []
+            self._count(matrix, np.frombuffer(self._scores, np.float32))
+            self._matrix, self._scores = bytearray(), array("f")
         if self._seconds:
-            codes = {"200": len(self._seconds) - self._failed.total(), **self._failed}
-            for code, count in codes.items():
-                self.requests[code] += count
-            seconds = np.array(self._seconds)
+            seconds = np.frombuffer(self._seconds)
             buckets = np.searchsorted(LATENCY_BUCKETS, seconds)
             self.latency += np.bincount(buckets, minlength=len(self.latency))
             self.latency_sum += float(seconds.sum())
-            self._seconds, self._failed = [], Counter()
+            self._seconds = array("d")
 
     def _count(self, matrix: Matrix, scores: npt.NDArray[np.float32]) -> None:
         columns = np.ascontiguousarray(matrix.T)

@@ -1,9 +1,9 @@
 """What travels between services: prediction events and labels, and how many alerts."""
 
 from datetime import datetime
-from typing import Annotated, Generic, TypeVar
+from typing import Annotated, Generic, Self, TypeVar
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, Strict
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, Strict, model_validator
 
 __all__ = [
     "MAX_ALERTS",
@@ -55,30 +55,28 @@ class _Request(BaseModel, Generic[Row]):
     instances: list[Row]
 
 
-class _Answer(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
-    predictions: list[_Score]
-
-
-class _Exchange(BaseModel, Generic[Row]):
-    model_config = ConfigDict(extra="forbid")
-
-    request: _Request[Row]
-    answer: _Answer
-
-
 class PredictionBatch(BaseModel, Generic[Row]):
     """`data` of a predictions event: requests with their answers, all of one version.
 
-    Both stand as KServe's V1 protocol has them: `request.instances[i]` was
-    answered by `answer.predictions[i]`.
+    `requests[i]` stands as KServe's V1 protocol has it, and `predictions[i]` is that of its
+    answer: `predictions[i][j]` scores `requests[i].instances[j]`. They stand apart, for a few
+    words around each request would cost the predictor more than the rest of the log.
     """
 
     model_config = ConfigDict(extra="forbid")
 
     version: str
-    exchanges: list[_Exchange[Row]]
+    requests: list[_Request[Row]]
+    predictions: list[list[_Score]]
+
+    @model_validator(mode="after")
+    def _each_is_answered(self) -> Self:
+        if len(self.requests) != len(self.predictions):
+            raise ValueError(
+                f"{len(self.requests)} requests have one list of predictions each, "
+                f"but got {len(self.predictions)}"
+            )
+        return self
 
 
 class LabelRecord(BaseModel):

@@ -60,11 +60,11 @@ def test_binary_mode_decodes_percent_signs(reader: PredictionReader, event: Make
 
 def many(event: Maker, *exchanges: tuple[list[Any], list[Any]], **changes: Any) -> dict[str, Any]:
     """One event of several requests, each with its instances and its predictions."""
-    listed = [
-        {"request": {"instances": instances}, "answer": {"predictions": predictions}}
-        for instances, predictions in exchanges
-    ]
-    data = {"version": "1", "exchanges": listed}
+    data = {
+        "version": "1",
+        "requests": [{"instances": instances} for instances, _ in exchanges],
+        "predictions": [predictions for _, predictions in exchanges],
+    }
     return {**event(0), "type": PREDICTIONS_EVENT, "data": data, **changes}
 
 
@@ -85,10 +85,10 @@ def test_many_requests_in_one_event_say_the_same_as_an_event_for_each(
 @pytest.mark.parametrize(
     ("instances", "predictions", "field"),
     [
-        ([{"weight": 1}], [0.5], "request.instances[0].parcel"),
-        ({}, [0.5], "request.instances"),
-        ([], [0.5], "answer.predictions"),
-        ([], [7], "answer.predictions[0]"),
+        ([{"weight": 1}], [0.5], "requests[1].instances[0].parcel"),
+        ({}, [0.5], "requests[1].instances"),
+        ([], [0.5], "predictions[1]"),
+        ([], [7], "predictions[1][0]"),
     ],
 )
 def test_a_malformed_request_among_many_is_named(
@@ -102,7 +102,17 @@ def test_a_malformed_request_among_many_is_named(
     sound = ([instance(1)], [0.5])
     error = refused(reader, event(1), many(event, sound, (instances, predictions)))
     problem = error.problems[0]
-    assert (problem.item, problem.field) == (1, f"data.exchanges[1].{field}")
+    assert (problem.item, problem.field) == (1, f"data.{field}")
+
+
+def test_a_request_without_its_answer_is_refused(
+    reader: PredictionReader, event: Maker, instance: Maker
+) -> None:
+    item = many(event, ([instance(1)], [0.5]), ([instance(2)], [0.5]))
+    item["data"]["predictions"].pop()
+    (problem,) = refused(reader, item).problems
+    assert problem.field == "data"
+    assert "2 requests have one list of predictions each, but got 1" in problem.message
 
 
 def test_values_that_were_served_are_kept_however_odd(

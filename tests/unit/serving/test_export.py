@@ -7,7 +7,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 import kontinual.spec.metrics as contract
 from kontinual.model import ModelPackage
-from kontinual.serving import Predictor, RowReader, Tally, export
+from kontinual.serving import Journal, NoEventLog, Predictor, RowReader, Tally, export
 
 Samples = dict[tuple[str, tuple[tuple[str, str], ...]], float]
 
@@ -20,12 +20,12 @@ def scrape(registry: CollectorRegistry) -> Samples:
     }
 
 
-def exported(folder: Path) -> tuple[Tally, CollectorRegistry]:
+def exported(folder: Path) -> tuple[Journal, CollectorRegistry]:
     package, registry = ModelPackage.read(folder), CollectorRegistry()
     kinds = RowReader(package.signature, max_rows=1).kinds
-    tally = Tally(package.reference, kinds=kinds)
-    export(Predictor.load(folder, version="3", tally=tally), tally, registry=registry)
-    return tally, registry
+    journal = Journal(Tally(package.reference, kinds=kinds), NoEventLog())
+    export(Predictor.load(folder, version="3", journal=journal), journal, registry=registry)
+    return journal, registry
 
 
 def test_every_series_is_there_from_the_start_with_zero(package_folder: Path) -> None:
@@ -55,9 +55,9 @@ def test_the_names_are_those_of_the_contract(package_folder: Path) -> None:
 
 
 def test_a_scrape_sees_rows_that_wait_and_bins_join_the_reference(package_folder: Path) -> None:
-    tally, registry = exported(package_folder)
-    tally.rows(np.array([[10, 61.5, 1400, 1, 1], [10, np.nan, 1400, 3, 1]], np.float32), [0.1, 0.9])
-    tally.request(200, 0.004)
+    journal, registry = exported(package_folder)
+    matrix = np.array([[10, 61.5, 1400, 1, 1], [10, np.nan, 1400, 3, 1]], np.float32)
+    journal.answered(b"{}", matrix, [0.1, 0.9], 0.004)
     samples = scrape(registry)
     own = (("model", "delays"), ("version", "3"))
     assert samples["kontinual_predictions_total", own] == 2

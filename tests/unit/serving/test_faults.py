@@ -16,7 +16,7 @@ def test_only_versions_not_named_as_sound_answer_wrongly(
     wrong: bool,
 ) -> None:
     monkeypatch.setenv(SOUND_VERSIONS, sound)
-    (true,) = Predictor.load(package_folder, version="3").answer([row])
-    (told,) = ContraryPredictor.load(package_folder, version="3").answer([row])
+    _, (true,) = Predictor.load(package_folder, version="3").answer([row])
+    _, (told,) = ContraryPredictor.load(package_folder, version="3").answer([row])
     assert told == pytest.approx(1 - true if wrong else true)
     assert abs(true - 0.5) > 0.01  # else right and wrong would look alike

@@ -13,7 +13,7 @@ from kserve import InferInput, InferRequest, InferResponse
 from starlette.testclient import TestClient
 
 from kontinual.model import Matrix, ModelPackage, OnnxModel
-from kontinual.serving import EventLog, Front, LogLimits, Predictor, Tally
+from kontinual.serving import EventLog, Front, Journal, LogLimits, Predictor, Tally
 from kontinual.serving.front import Receive, Scope, Send
 from kontinual.serving.post import Body
 from kontinual.serving.tensors import BINARY_LENGTH
@@ -37,20 +37,19 @@ class Served:
     def __init__(self, folder: Path, predictor_class: type[Predictor] = Predictor) -> None:
         self.events: list[dict[str, Any]] = []
         self.package = ModelPackage.read(folder)
-        self._tally = Tally(self.package.reference)
-        self.log = EventLog(
+        log = EventLog(
             "http://collector",
             model="delays",
             version="3",
             limits=LogLimits(flush_seconds=30),
             post=self._collect,
         )
+        self.journal = Journal(Tally(self.package.reference), log)
         self.predictor = predictor_class(
             self.package,
             OnnxModel.of(folder),
             version="3",
-            tally=self._tally,
-            log=self.log,
+            journal=self.journal,
             max_rows=20,
         )
         front = Front(behind, self.predictor, max_body_bytes=20_000)
@@ -66,20 +65,23 @@ class Served:
     @property
     def tally(self) -> Tally:
         """The counters as they stand."""
-        self._tally.fold()
-        return self._tally
+        self.journal.settle()
+        self.journal.tally.fold()
+        return self.journal.tally
 
     def logged(self) -> list[dict[str, Any]]:
         """Version, instances and scores of each request that reached the collector."""
-        self.log.close()
+        self.journal.close()
         return [
             {
                 "version": event["data"]["version"],
-                "instances": exchange["request"]["instances"],
-                "scores": exchange["answer"]["predictions"],
+                "instances": request["instances"],
+                "scores": scores,
             }
             for event in self.events
-            for exchange in event["data"]["exchanges"]
+            for request, scores in zip(
+                event["data"]["requests"], event["data"]["predictions"], strict=True
+            )
         ]
 
 
@@ -87,7 +89,7 @@ class Served:
 def served(package_folder: Path) -> Iterator[Served]:
     served = Served(package_folder)
     yield served
-    served.log.close()
+    served.journal.close()
 
 
 def tensors(rows: list[Row]) -> list[dict[str, Any]]:
@@ -142,7 +144,6 @@ def test_what_was_answered_is_counted_and_logged(served: Served, row: Row) -> No
         served.post(V1, json={"instances": [row, {**row, "origin": "ORD"}]}).json()["predictions"],
         served.post(V2, json={"inputs": tensors([row])}).json()["outputs"][0]["data"],
     ]
-    served.tally.fold()
     assert served.tally.predictions == 3
     assert served.tally.requests == {"200": 2, "4xx": 0, "5xx": 0}
     assert served.tally.anomalous_requests == 1
@@ -159,7 +160,6 @@ def test_a_refused_request_is_counted_but_neither_predicted_nor_logged(
     answer = served.post(V1, json={"instances": [row, {**row, "hour": "ten"}]})
     assert answer.status_code == 400
     assert answer.json()["error"].startswith("instances[1]: field `hour` must be a whole number")
-    served.tally.fold()
     assert served.tally.predictions == 0
     assert served.tally.requests["4xx"] == 1
     assert served.tally.anomaly[("hour", "ill_typed")] == 1  # type: ignore[index]

@@ -78,7 +78,8 @@ def test_requests_without_rows_are_counted_without_anybody_looking(package: Mode
     tally = Tally(package.reference)
     for _ in range(BUFFER + 1):
         tally.request(400, 0.5)
-    assert tally.requests["4xx"] == tally.latency.sum() == BUFFER
+    assert tally.requests["4xx"] == BUFFER + 1
+    assert tally.latency.sum() == BUFFER
     assert tally.latency_sum == pytest.approx(BUFFER / 2)
 
 
@@ -107,7 +108,7 @@ def test_requests_fall_into_the_bucket_that_bounds_them(package: ModelPackage) -
     tally.request(200, LATENCY_BUCKETS[0])
     tally.request(404, LATENCY_BUCKETS[0] * 1.01)
     tally.request(500, 1e9)
-    assert sum(tally.requests.values()) == 0
+    assert tally.latency.sum() == 0
     tally.fold()
     tally.fold()
     assert tally.requests == {"200": 1, "4xx": 1, "5xx": 1}
