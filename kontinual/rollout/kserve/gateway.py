@@ -111,7 +111,7 @@ class KServeGateway:
             if version_of(found["spec"]["predictor"]) == version:
                 self._api.delete(found)
             return
-        weight = self._weights(found).get(version, 0)
+        weight = self.weights().get(version, 0)
         if weight:
             raise GatewayError(
                 f"version {version} still has {weight} % of the traffic; "
@@ -126,20 +126,19 @@ class KServeGateway:
 
     def weights(self) -> dict[str, int]:
         """What the cluster's routes go by; routes that are just being written are waited for."""
-        found = self._api.find()
-        if found is None:
-            return {}
-        if self._unknown(found):
-            self._wait(self._unknown, "the weights in force can not be known", IN_FORCE_SECONDS)
-            found = self._api.require()
-        return self._weights(found)
+        known: dict[str, int] = {}
 
-    def _unknown(self, found: Json) -> str | None:
-        try:
-            self._weights(found)
-        except GatewayError as exc:
-            return str(exc)
-        return None
+        def unknown() -> str | None:
+            nonlocal known
+            found = self._api.find()
+            try:
+                known = self._weights(found) if found else {}
+            except GatewayError as exc:
+                return str(exc)
+            return None
+
+        self._until(unknown, "the weights in force can not be known", IN_FORCE_SECONDS)
+        return known
 
     def _weights(self, found: Json) -> dict[str, int]:
         return {} if _stopped(found) else self._mode(found).weights(found)
@@ -172,13 +171,10 @@ class KServeGateway:
         return _MODES[name](self._api)
 
     def _wait(self, missing: Callable[[Json], str | None], what: str, seconds: float) -> None:
-        wait_until(
-            lambda: missing(self._api.require()),
-            what=what,
-            seconds=seconds,
-            clock=self._clock,
-            sleep=self._sleep,
-        )
+        self._until(lambda: missing(self._api.require()), what, seconds)
+
+    def _until(self, missing: Callable[[], str | None], what: str, seconds: float) -> None:
+        wait_until(missing, what=what, seconds=seconds, clock=self._clock, sleep=self._sleep)
 
     def _refuse_stopped(self, found: Json) -> None:
         if _stopped(found):
