@@ -58,6 +58,7 @@ EXTRAS = {
         "optuna>=4,<6",
         "psutil>=5.9",
         "scikit-learn>=1.6,<2",
+        "scipy>=1.14",
         "skl2onnx>=1.19",
         "threadpoolctl>=3.1",
     ],

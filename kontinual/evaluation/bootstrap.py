@@ -1,11 +1,19 @@
 """Paired bootstrap intervals of the improvement from one model to another.
 
-Notation: n rows, B resamples.
+Notation: n rows in G blocks of time, B resamples.
 
-Rows are drawn with replacement, the same rows for both models, and the 2.5 and
-97.5 percentiles of the B improvements bound the 95 % interval (the percentile
-interval of Efron & Tibshirani 1993, ch. 13; paired, as in Koehn 2004). Pairing
-takes out the noise the two models share, which on the same rows is most of it.
+Whole blocks are drawn with replacement, the same for both models (the cluster bootstrap:
+Davison & Hinkley 1997, section 3.8; Field & Welsh 2007; paired, as in Koehn 2004). Pairing
+takes out the noise that the two models share. Drawing blocks keeps the noise that the rows of
+a block share, such as a day's weather: rows drawn one by one would pretend that each of
+thousands of flights on a few days had a weather of its own.
+
+Blocks are few, so the interval is not read off the percentiles, which lie too close then. It is
+the estimate plus and minus t standard errors (Hesterberg 2015, "What Teachers Should Know About
+the Bootstrap"): t is the 97.5 % point of Student's distribution with G - 1 degrees of freedom, as
+for few clusters (Cameron, Gelbach & Miller 2008), and the standard error that of the B
+improvements, by sqrt(G / (G - 1)) greater, for draws from G blocks vary that much less than
+other G blocks would.
 
 A resample is held as how often each row was drawn. Log loss and Brier score are
 then weighted means of per-row losses, and ROC AUC comes from weighted counts in
@@ -18,6 +26,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+from scipy import stats
 
 from kontinual.model.quality import EPSILON
 from kontinual.spec import Metric
@@ -25,6 +34,7 @@ from kontinual.spec import Metric
 __all__ = ["RESAMPLES", "Improvement", "improvements", "metric_values"]
 
 RESAMPLES = 1000
+COVERAGE = 0.95
 _CHUNK = 1 << 20
 
 Floats = npt.NDArray[np.float64]
@@ -32,13 +42,16 @@ Floats = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Improvement:
-    """One metric of both models and the interval of the improvement, better being positive."""
+    """One metric of both models and the interval of the improvement, better being positive.
+
+    Without a second block there is no interval: nothing tells how much blocks differ.
+    """
 
     champion: float
     challenger: float
     estimate: float
-    low: float
-    high: float
+    low: float | None
+    high: float | None
 
 
 def improvements(
@@ -46,6 +59,7 @@ def improvements(
     champion: npt.NDArray[np.floating],
     challenger: npt.NDArray[np.floating],
     *,
+    blocks: npt.NDArray[np.integer],
     metrics: Sequence[Metric],
     rng: np.random.Generator,
     resamples: int = RESAMPLES,
@@ -56,6 +70,7 @@ def improvements(
         labels: 0 or 1, [n].
         champion: its scores, [n].
         challenger: its scores, [n].
+        blocks: number of each row's block, [n]; rows of a block are drawn together.
         metrics: which to compare by.
         rng: draws the resamples.
         resamples: B.
@@ -67,16 +82,18 @@ def improvements(
     asked = [m for m in metrics if both or m != "roc_auc"]
     meters = {m: (_meter(m, labels, champion), _meter(m, labels, challenger)) for m in asked}
     drawn: dict[Metric, list[Floats]] = {m: [] for m in asked}
-    for weights in _resampled(len(labels), resamples, rng):
+    count, block = _blocks(blocks)
+    for weights in _resampled(count, block, resamples if count > 1 else 0, rng):
         for metric, (old, new) in meters.items():
             drawn[metric].append(_better(metric, old(weights), new(weights)))
     once = np.ones((1, len(labels)))
     found: dict[Metric, Improvement] = {}
     for metric, (old, new) in meters.items():
         before, after = float(old(once)[0]), float(new(once)[0])
-        low, high = np.nanpercentile(np.concatenate(drawn[metric]), [2.5, 97.5])
         estimate = float(_better(metric, np.array([before]), np.array([after]))[0])
-        found[metric] = Improvement(before, after, estimate, float(low), float(high))
+        half = _half_width(drawn[metric], count)
+        ends = (None, None) if half is None else (estimate - half, estimate + half)
+        found[metric] = Improvement(before, after, estimate, *ends)
     return found
 
 
@@ -137,11 +154,27 @@ def _better(metric: Metric, before: Floats, after: Floats) -> Floats:
     return after - before if metric == "roc_auc" else before - after
 
 
-def _resampled(rows: int, resamples: int, rng: np.random.Generator) -> Iterator[Floats]:
-    """How often each row is drawn, float64 [b, n] a time, B in all."""
-    step = max(1, _CHUNK // rows)
+def _blocks(numbers: npt.NDArray[np.integer]) -> tuple[int, npt.NDArray[np.intp]]:
+    """How many different blocks, and which of them each row is in, [n]."""
+    distinct, block = np.unique(numbers, return_inverse=True)
+    return len(distinct), block
+
+
+def _half_width(drawn: Sequence[Floats], blocks: int) -> float | None:
+    """Half of the interval, by the improvements of all resamples; None of a single block."""
+    if blocks < 2:
+        return None
+    error = np.nanstd(np.concatenate(drawn)) * np.sqrt(blocks / (blocks - 1))
+    return float(stats.t.ppf((1 + COVERAGE) / 2, blocks - 1) * error)
+
+
+def _resampled(
+    blocks: int, block: npt.NDArray[np.intp], resamples: int, rng: np.random.Generator
+) -> Iterator[Floats]:
+    """How often each row is drawn with its block, float64 [b, n] a time, B in all."""
+    step = max(1, _CHUNK // len(block))
     for start in range(0, resamples, step):
         size = min(step, resamples - start)
-        draws = rng.integers(0, rows, size=(size, rows)) + np.arange(size)[:, None] * rows
-        counts = np.bincount(draws.ravel(), minlength=size * rows)
-        yield counts.reshape(size, rows).astype(np.float64)
+        draws = rng.integers(0, blocks, size=(size, blocks)) + np.arange(size)[:, None] * blocks
+        counts = np.bincount(draws.ravel(), minlength=size * blocks).reshape(size, blocks)
+        yield counts[:, block].astype(np.float64)

@@ -17,6 +17,7 @@ from kontinual.evaluation.groups import (
     constant_scores,
     old_groups,
     slice_groups,
+    truth_of,
 )
 from kontinual.evaluation.records import Comparison, Evaluation, On
 from kontinual.lake import Lake
@@ -58,9 +59,9 @@ def evaluate(
     frame = lake.holdout_rows(span)
     if frame.empty:
         raise LakeError(f"span {span} holds no held-out row to evaluate on")
-    labels = frame[loop.data.label.name].to_numpy(dtype=np.int64)
+    blocks, labels = truth_of(loop, frame)
     before = old_scorer.scores(frame) if old_scorer else constant_scores(labels)
-    new = Scored("new", f"span {span}", labels, before, new_scorer.scores(frame))
+    new = Scored("new", f"span {span}", blocks, labels, before, new_scorer.scores(frame))
     groups: list[Scored | Unscored] = [new, *slice_groups(loop, frame, new)]
     if old_scorer:
         groups += old_groups(loop, lake, champion=old_scorer, challenger=new_scorer, before=span)
@@ -110,6 +111,7 @@ def _compared(
         group.labels,
         group.champion,
         group.challenger,
+        blocks=group.blocks,
         metrics=metrics,
         rng=rng,
         resamples=resamples,
@@ -119,19 +121,23 @@ def _compared(
 
 def _comparison(group: Scored, metric: Metric, found: dict[Metric, Improvement]) -> Comparison:
     seen = found.get(metric)
-    if seen is None:
-        note = "all its labels are the same"
-        return Comparison(
-            metric=metric, on=group.on, group=group.group, rows=len(group.labels), note=note
-        )
-    return Comparison(
+    about = Comparison(
         metric=metric,
         on=group.on,
         group=group.group,
         rows=len(group.labels),
-        champion=seen.champion,
-        challenger=seen.challenger,
-        improvement=seen.estimate,
-        low=seen.low,
-        high=seen.high,
+        blocks=len(np.unique(group.blocks)),
     )
+    if seen is None:
+        return about.model_copy(update={"note": "all its labels are the same"})
+    figures = {
+        "champion": seen.champion,
+        "challenger": seen.challenger,
+        "improvement": seen.estimate,
+        "low": seen.low,
+        "high": seen.high,
+        "note": ""
+        if seen.low is not None
+        else "its rows are of one block of time, so nothing tells how much the improvement varies",
+    }
+    return about.model_copy(update=figures)

@@ -22,7 +22,10 @@ from kontinual.spec import Gate
 __all__ = ["judge", "judge_first", "summary"]
 
 _NAMES = {"roc_auc": "ROC AUC", "log_loss": "log loss", "brier": "Brier score"}
-_FIRST = Gate(metric="log_loss", on="new", max_regression=0.0, min_rows=2)
+_FIRST = (
+    Gate(metric="roc_auc", on="new", max_regression=0.0, min_rows=2),
+    Gate(metric="log_loss", on="new", min_improvement=0.0, min_rows=2),
+)
 
 
 def judge(gates: Sequence[Gate], comparisons: Sequence[Comparison]) -> list[Finding]:
@@ -36,8 +39,12 @@ def judge(gates: Sequence[Gate], comparisons: Sequence[Comparison]) -> list[Find
 
 
 def judge_first(comparisons: Sequence[Comparison]) -> list[Finding]:
-    """Without a champion there is one gate: log loss surely below the constant base rate's."""
-    return judge([_FIRST], comparisons)
+    """Without a champion: ranks surely better than chance, with a log loss below the base rate's.
+
+    The proof is asked of ROC AUC, for which the base rate has 0.5 on any rows. Its log loss is that
+    of the very rows it is measured on, a few days whose base rate nobody knew before.
+    """
+    return judge(_FIRST, comparisons)
 
 
 def summary(findings: Sequence[Finding], *, against: str) -> tuple[bool, str, list[str]]:
@@ -106,5 +113,5 @@ def _change(seen: Comparison) -> str:
     return (
         f"{word} from {seen.champion:.4f} to {seen.challenger:.4f} "
         f"({side} by {abs(seen.improvement):.4f}, 95 % interval of the improvement "
-        f"{seen.low:+.4f} to {seen.high:+.4f}, {seen.rows:,} rows)"
+        f"{seen.low:+.4f} to {seen.high:+.4f}, {seen.rows:,} rows in {seen.blocks:,} blocks)"
     )

@@ -11,11 +11,19 @@ import pandas as pd
 
 from kontinual.errors import ModelPackageError
 from kontinual.evaluation.records import On
-from kontinual.lake import Lake
+from kontinual.lake import Lake, blocks_of
 from kontinual.model import ModelPackage, OnnxModel
 from kontinual.spec import Loop
 
-__all__ = ["Scored", "Scorer", "Unscored", "constant_scores", "old_groups", "slice_groups"]
+__all__ = [
+    "Scored",
+    "Scorer",
+    "Unscored",
+    "constant_scores",
+    "old_groups",
+    "slice_groups",
+    "truth_of",
+]
 
 Scores = npt.NDArray[np.float32]
 NULL_GROUP = "null"
@@ -23,10 +31,11 @@ NULL_GROUP = "null"
 
 @dataclass(frozen=True)
 class Scored:
-    """n held-out rows: labels 0 or 1 [n], and both models' scores [n]."""
+    """n held-out rows: their blocks of time [n], labels 0 or 1 [n], and both models' scores [n]."""
 
     on: On
     group: str
+    blocks: npt.NDArray[np.int64]
     labels: npt.NDArray[np.int64]
     champion: npt.NDArray[np.floating]
     challenger: npt.NDArray[np.floating]
@@ -82,6 +91,15 @@ class Scorer:
         return scores
 
 
+def truth_of(
+    loop: Loop, frame: pd.DataFrame
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """The block of time of each row, [n], and its label, [n]."""
+    data = loop.data
+    labels = frame[data.label.name].to_numpy(dtype=np.int64)
+    return blocks_of(frame[data.time], data.holdout_block), labels
+
+
 def constant_scores(labels: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
     """The best constant there is: the share of positives among these very rows, for each, [n]."""
     return np.full(len(labels), labels.mean())
@@ -96,6 +114,7 @@ def slice_groups(loop: Loop, frame: pd.DataFrame, new: Scored) -> Iterator[Score
             yield Scored(
                 on="slices",
                 group=f"{name}={value}",
+                blocks=new.blocks[rows],
                 labels=new.labels[rows],
                 champion=new.champion[rows],
                 challenger=new.challenger[rows],
@@ -122,5 +141,4 @@ def old_groups(
         except ModelPackageError as exc:
             yield Unscored("old", group, len(frame), str(exc))
             continue
-        labels = frame[loop.data.label.name].to_numpy(dtype=np.int64)
-        yield Scored("old", group, labels, *scores)
+        yield Scored("old", group, *truth_of(loop, frame), *scores)

@@ -45,10 +45,10 @@ def forest_svg(comparisons: Sequence[Comparison], *, limits: dict[str, float]) -
     """The improvement by one metric in each group, with its interval.
 
     Args:
-        comparisons: of one metric; those without figures are left out.
+        comparisons: of one metric; those without an interval are left out.
         limits: the regression allowed on `new`, `old`, `slices`, drawn as ticks.
     """
-    shown = [c for c in comparisons if c.improvement is not None]
+    shown = [c for c in comparisons if c.low is not None]
     figure = Figure(figsize=(7.6, 0.9 + 0.27 * len(shown)), layout="constrained")
     axes = figure.subplots()
     for row, seen in enumerate(reversed(shown)):

@@ -19,14 +19,16 @@ class _Record(BaseModel):
 class Comparison(_Record):
     """Both models on the same held-out rows, by one metric.
 
-    `improvement` counts in the direction of "better". A figure is None where it
-    does not exist: no AUC without both labels, nothing where a model can not score.
+    `improvement` counts in the direction of "better". A figure is None where it does not exist:
+    no AUC without both labels, no interval of rows from a single block of time, nothing where
+    a model can not score.
     """
 
     metric: Metric
     on: On
     group: str = Field(description="`span 7` or `carrier=UA`")
     rows: int
+    blocks: int = Field(default=0, description="of time that the rows are from")
     champion: float | None = None
     challenger: float | None = None
     improvement: float | None = None

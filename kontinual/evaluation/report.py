@@ -46,7 +46,7 @@ def _drawn(evaluation: Evaluation) -> list[Metric]:
 
 
 def _shown(evaluation: Evaluation) -> list[Any]:
-    return [c for c in evaluation.comparisons if c.improvement is not None]
+    return [c for c in evaluation.comparisons if c.low is not None]
 
 
 def _forest(evaluation: Evaluation, metric: Metric) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from kontinual.lake.draft import Draft, draft_loop
 from kontinual.lake.history import ingest_history, ingest_table
-from kontinual.lake.holdout import holdout_order, is_holdout, spread
+from kontinual.lake.holdout import blocks_of, holdout_order, is_holdout, spread
 from kontinual.lake.journal import RunJournal
 from kontinual.lake.labelled import ingest_labelled
 from kontinual.lake.lake import Lake
@@ -20,6 +20,7 @@ __all__ = [
     "SpanManifest",
     "Store",
     "Verdict",
+    "blocks_of",
     "draft_loop",
     "holdout_order",
     "ingest_history",

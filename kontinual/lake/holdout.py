@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-__all__ = ["holdout_order", "is_holdout", "spread"]
+__all__ = ["blocks_of", "holdout_order", "is_holdout", "spread"]
 
 # Multiples of the golden ratio, modulo one, fill the unit interval more evenly than those of any
 # other number (Steinhaus' three-gap theorem), so neither weekdays nor months beat against them.
@@ -36,12 +36,21 @@ def holdout_order(times: pd.Series, block: timedelta) -> npt.NDArray[np.float64]
 
     Args:
         times: when the rows happened, UTC, [n].
-        block: length of a block, at least a second; blocks are counted from 1970-01-01 UTC.
+        block: length of a block, at least a second.
+    """
+    return spread(blocks_of(times, block))
+
+
+def blocks_of(times: pd.Series, block: timedelta) -> npt.NDArray[np.int64]:
+    """The number of each row's block, counted from 1970-01-01 UTC, [n].
+
+    Args:
+        times: when the rows happened, UTC, [n].
+        block: length of a block, at least a second.
     """
     moments = pd.DatetimeIndex(pd.to_datetime(times, utc=True)).tz_localize(None)
     seconds = moments.to_numpy("datetime64[s]").astype(np.int64)
-    numbers = seconds // round(block.total_seconds())
-    return spread(numbers)
+    return seconds // round(block.total_seconds())
 
 
 def spread(numbers: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:

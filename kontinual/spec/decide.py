@@ -26,7 +26,8 @@ class Gate(Strict):
     """How much worse (or how much better at least) a challenger may be than the champion.
 
     Differences count in the direction of "better": for `log_loss` and `brier`
-    a fall is an improvement. Judged on the 95 % paired bootstrap interval:
+    a fall is an improvement. Judged on the 95 % interval of a paired bootstrap
+    over whole blocks of time (`data.holdout_block`):
 
     - `min_improvement`: the estimate of the improvement has to reach it.
     - `max_regression` on `new`: the challenger has to prove itself, the whole
@@ -35,8 +36,9 @@ class Gate(Strict):
       regression has to be proven; the gate blocks when the whole interval lies
       below `-max_regression`.
 
-    Fewer than `min_rows` rows block on `new`, for nothing was proven, and are
-    only reported on `old` and `slices`.
+    Fewer than `min_rows` rows, or rows of one block alone, block on `new`, for
+    nothing was proven, and are only reported on `old` and `slices`. A few blocks
+    prove little: with six the interval is 2.6 standard errors to either side.
     """
 
     metric: Metric

@@ -1,4 +1,4 @@
-"""The bootstrap against independent oracles: scikit-learn, repeated rows, the normal law."""
+"""The bootstrap against independent oracles: scikit-learn, repeated rows, laws of chance."""
 
 import numpy as np
 import pytest
@@ -6,11 +6,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn import metrics as sk
 
-from kontinual.evaluation import improvements
+from kontinual.evaluation import improvements as improvements_by_block
 from kontinual.evaluation.bootstrap import metric_values
 from kontinual.model import quality
 
 METRICS = ["log_loss", "roc_auc", "brier"]
+
+
+def improvements(labels, champion, challenger, *, blocks=None, **options):
+    """Each row in a block of its own, if nothing else is said."""
+    if blocks is None:
+        blocks = np.arange(len(labels))
+    return improvements_by_block(labels, champion, challenger, blocks=blocks, **options)
 
 
 def _scored(n=400, *, seed=0, noise=(1.5, 0.5), ties=False):
@@ -100,7 +107,62 @@ def test_equal_models_are_covered_by_about_95_percent():
         ]
         misses += not found.low <= 0 <= found.high
 
-    assert 2 <= misses <= 24  # 10 expected; the percentile interval runs a little narrow
+    assert 2 <= misses <= 20  # 10 expected
+
+
+@pytest.mark.parametrize("days", [3, 6, 20])
+def test_days_that_have_their_weather_are_covered_by_about_95_percent(days):
+    """Of a day, all rows are answered better than by 0.5, or all worse."""
+    blocks = np.repeat(np.arange(days), 60)
+    misses = {"by day": 0, "by row": 0}
+    for seed in range(200):
+        rng = _rng(seed)
+        labels = rng.integers(0, 2, len(blocks))
+        luck = 0.1 * rng.standard_normal(days)[blocks]
+        scores = np.full(len(labels), 0.5), 0.5 + luck * (2 * labels - 1)
+        for way, numbers in {"by day": blocks, "by row": None}.items():
+            found = improvements(
+                labels, *scores, blocks=numbers, metrics=["brier"], rng=rng, resamples=200
+            )["brier"]
+            expected = -(0.1**2)  # of a row, 0.5² - (0.5 - luck)²
+            misses[way] += not found.low <= expected <= found.high
+
+    assert 2 <= misses["by day"] <= 20  # 10 expected
+    assert misses["by row"] > 100  # as if each row had a weather of its own
+
+
+@given(
+    seed=st.integers(0, 1000),
+    days=st.integers(2, 8),
+    copies=st.integers(2, 4),
+    metric=st.sampled_from(METRICS),
+)
+@settings(max_examples=40, deadline=None)
+def test_the_same_rows_of_a_day_again_prove_nothing_more(seed, days, copies, metric):
+    labels, old, new = _scored(80, seed=seed)
+    blocks = np.arange(80) % days
+    once, more = (
+        improvements(
+            *(np.tile(x, times) for x in (labels, old, new)),
+            blocks=np.tile(blocks, times),
+            metrics=[metric],
+            rng=_rng(seed),
+            resamples=50,
+        )[metric]
+        for times in (1, copies)
+    )
+
+    assert (more.low, more.high) == pytest.approx((once.low, once.high))
+
+
+def test_a_single_day_has_figures_and_no_interval():
+    labels, old, new = _scored(80)
+
+    found = improvements(labels, old, new, blocks=np.zeros(80, int), metrics=METRICS, rng=_rng())
+
+    for metric in METRICS:
+        assert found[metric].champion == pytest.approx(getattr(quality(labels, old), metric))
+        assert (found[metric].low, found[metric].high) == (None, None)
 
 
 def test_exchanging_the_models_turns_the_interval_around():

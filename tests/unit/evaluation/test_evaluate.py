@@ -1,10 +1,12 @@
 """Whole evaluations of real ONNX models over a real lake, with known truths."""
 
+from datetime import timedelta
+
 import pytest
 
 from kontinual.errors import LakeError, ModelPackageError
 from kontinual.evaluation import Evaluation, evaluate, evaluation_html
-from kontinual.lake import is_holdout
+from kontinual.lake import Lake, is_holdout
 
 
 @pytest.fixture
@@ -54,7 +56,7 @@ def test_a_model_that_is_bad_for_one_slice_is_not(judge, model, lake, rows):
 
 
 def test_noise_is_never_blessed(judge, model, turned):
-    for weights in [(0, 0), (-0.5, 0.5), (0.1, -0.4)]:
+    for weights in [(0, 0), (-0.5, 0.5), (0, -0.4)]:
         assert not judge(model(2, 0), model(*weights), span=2).blessed
         assert not judge(None, model(*weights, bias=0.2), span=1).blessed
 
@@ -68,6 +70,38 @@ def test_the_first_model_is_measured_by_the_base_rate(judge, model, turned):
     assert {c.on for c in found.comparisons} == {"new", "slices"}
     (auc,) = found.about("roc_auc", "new")
     assert auc.champion == 0.5
+
+
+@pytest.fixture
+def by_blocks(loop, tmp_path, rows, model):
+    """Evaluates a far better challenger on 6,000 rows, one a second, held out in such blocks."""
+
+    def call(block):
+        data = loop.data.model_copy(update={"holdout_block": block})
+        own = loop.model_copy(update={"data": data})
+        lake = Lake(str(tmp_path / "blocks"), own)
+        lake.write(rows(6000, weights=(2, 2), seed=2), source="table")
+        return evaluate(own, lake, champion=model(2, 0), challenger=model(2, 1), span=1, seed=1)
+
+    return call
+
+
+def test_rows_are_drawn_by_the_block_that_they_were_held_out_with(by_blocks):
+    found = by_blocks(timedelta(minutes=10))
+
+    (seen,) = found.about("log_loss", "new")
+    assert seen.rows == seen.blocks * 600
+    assert f"{seen.rows:,} rows in {seen.blocks} blocks)" in found.reason
+
+
+def test_a_single_held_out_block_blesses_nothing_and_is_reported(by_blocks):
+    found = by_blocks(timedelta(minutes=50))
+
+    (seen,) = found.about("log_loss", "new")
+    assert seen.blocks == 1
+    assert not found.blessed
+    assert "can not be judged: its rows are of one block of time" in found.reason
+    assert "none: its rows are of one block of time" in evaluation_html(found)
 
 
 def test_every_group_is_compared_by_what_its_gates_ask(judge, model, turned):

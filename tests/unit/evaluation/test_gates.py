@@ -16,6 +16,7 @@ def _seen(on="new", *, low, high, metric="log_loss", rows=500, group=None):
         on=on,
         group=group or {"new": "span 3", "old": "span 1", "slices": "shop=small"}[on],
         rows=rows,
+        blocks=6,
         champion=0.5,
         challenger=0.5 + sign * middle,
         improvement=middle,
@@ -75,6 +76,17 @@ def test_a_missing_figure_proves_nothing(on, verdict):
     assert finding.reason == "ROC AUC on g can not be judged: all its labels are the same"
 
 
+@pytest.mark.parametrize(("on", "verdict"), [("new", "blocked"), ("slices", "not judged")])
+def test_rows_of_a_single_block_prove_nothing(on, verdict):
+    seen = _seen(on, low=-0.5, high=-0.4).model_copy(
+        update={"blocks": 1, "low": None, "high": None, "note": "one block"}
+    )
+    found, reason = _verdict({"metric": "log_loss", "on": on, "max_regression": 0.01}, seen)
+
+    assert found == verdict
+    assert reason.endswith("can not be judged: one block")
+
+
 @pytest.mark.parametrize("on", ["new", "old", "slices"])
 @pytest.mark.parametrize(("low", "verdict"), [(0.0, "passed"), (-0.02, "blocked")])
 def test_a_least_improvement_asks_the_estimate(on, low, verdict):
@@ -89,8 +101,8 @@ def test_the_reason_tells_figures_interval_and_rule():
 
     assert reason == (
         "log loss on span 3 rises from 0.5000 to 0.5200 (worse by 0.0200, 95 % interval of the "
-        "improvement -0.0500 to +0.0100, 500 rows), so it may be worse by more than the 0.01 "
-        "allowed"
+        "improvement -0.0500 to +0.0100, 500 rows in 6 blocks), so it may be worse by more "
+        "than the 0.01 allowed"
     )
 
 
@@ -101,11 +113,23 @@ def test_a_gate_speaks_only_of_its_metric_and_groups():
     assert [f.comparison.group for f in findings] == ["span 1", "span 2"]
 
 
-def test_the_first_model_has_to_be_surely_better_than_the_base_rate():
-    assert judge_first([_seen(low=0.001, high=0.1)])[0].verdict == "passed"
-    (finding,) = judge_first([_seen(low=-0.001, high=0.1)])
-    assert finding.verdict == "blocked"
-    assert finding.reason.endswith("so it is not surely better")
+@pytest.mark.parametrize(
+    ("auc", "log_loss", "verdicts"),
+    [
+        ((0.001, 0.1), (-0.1, 0.1), ["passed", "passed"]),
+        ((-0.001, 0.1), (0.1, 0.2), ["blocked", "passed"]),  # it may be no better than chance
+        ((0.001, 0.1), (-0.1, 0.09), ["passed", "blocked"]),  # the base rate is closer
+    ],
+)
+def test_the_first_model_ranks_surely_better_than_chance_and_is_no_worse_than_the_base_rate(
+    auc, log_loss, verdicts
+):
+    groups = [
+        _seen(metric=metric, low=low, high=high)
+        for metric, (low, high) in {"roc_auc": auc, "log_loss": log_loss}.items()
+    ]
+
+    assert [finding.verdict for finding in judge_first(groups)] == verdicts
 
 
 def test_a_blessing_names_what_speaks_for_it():
