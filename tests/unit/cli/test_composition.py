@@ -10,6 +10,7 @@ from typer.testing import CliRunner
 
 from kontinual.cli import COMMANDS, app
 
+EXAMPLE = Path(__file__).parents[3] / "examples" / "flights" / "loop.yaml"
 MISTAKES = """\
 apiVersion: kontinual.dev/v1alpha1
 kind: Loop
@@ -51,6 +52,25 @@ def test_an_unknown_command_is_refused():
     told = CliRunner().invoke(app, ["retrian"])
     assert told.exit_code == 2
     assert "retrian" in told.output
+
+
+@pytest.mark.parametrize(
+    ("block", "told"),
+    [
+        ("1d", "held out    20% in blocks of 1d, about 6 in a span\n"),
+        ("3d", "about 2 in a span: so few that gates prove little. Make holdout_block shorter"),
+    ],
+)
+def test_check_tells_how_much_the_gates_have_to_judge_by(tmp_path: Path, block: str, told: str):
+    text = EXAMPLE.read_text(encoding="utf-8")
+    assert "  holdout: 0.2\n" in text
+    file = tmp_path / "loop.yaml"
+    file.write_text(text.replace("holdout: 0.2", f"holdout: 0.2\n  holdout_block: {block}"))
+
+    checked = CliRunner().invoke(app, ["check", str(file)])
+
+    assert checked.exit_code == 0, checked.output
+    assert told in checked.output
 
 
 def test_check_names_every_mistake_by_its_line(tmp_path: Path):
