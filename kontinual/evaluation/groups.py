@@ -124,11 +124,12 @@ def slice_groups(loop: Loop, frame: pd.DataFrame, new: Scored) -> Iterator[Score
 def old_groups(
     loop: Loop, lake: Lake, *, champion: Scorer, challenger: Scorer, before: int
 ) -> Iterator[Scored | Unscored]:
-    """The holdout of each older accepted span, oldest first.
+    """The holdout of each older accepted span, oldest first, and then that of all of them.
 
-    A span from before a feature was declared can not be scored, which is no
-    fault of the challenger.
+    What is a little worse on each of them is proven by none alone. A span from before a
+    feature was declared can not be scored, which is no fault of the challenger.
     """
+    found: list[Scored] = []
     for span in lake.accepted():
         if span.number >= before:
             continue
@@ -141,4 +142,12 @@ def old_groups(
         except ModelPackageError as exc:
             yield Unscored("old", group, len(frame), str(exc))
             continue
-        yield Scored("old", group, *truth_of(loop, frame), *scores)
+        found.append(Scored("old", group, *truth_of(loop, frame), *scores))
+        yield found[-1]
+    if len(found) > 1:
+        yield _together("old", "all older spans", found)
+
+
+def _together(on: On, group: str, parts: list[Scored]) -> Scored:
+    columns = zip(*((p.blocks, p.labels, p.champion, p.challenger) for p in parts), strict=True)
+    return Scored(on, group, *map(np.concatenate, columns))

@@ -43,7 +43,8 @@ class Gate(Strict):
 
     metric: Metric
     on: Literal["new", "old", "slices"] = Field(
-        description="holdout of the newest span, of each older span, or of each named slice"
+        description="holdout of the newest span, of each older span and of all of these together, "
+        "or of each named slice",
     )
     min_improvement: float | None = None
     max_regression: float | None = Field(default=None, ge=0)

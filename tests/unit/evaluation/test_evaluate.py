@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 
+import pandas as pd
 import pytest
 
 from kontinual.errors import LakeError, ModelPackageError
@@ -118,6 +119,24 @@ def test_every_group_is_compared_by_what_its_gates_ask(judge, model, turned):
     ]
     rows = {c.group: c.rows for c in found.comparisons}
     assert rows["shop=big"] + rows["shop=small"] == rows["span 2"]
+
+
+def test_what_is_a_little_worse_on_every_older_span_is_proven_by_all_of_them(
+    judge, model, lake, rows, accept
+):
+    for number in range(1, 9):
+        frame = rows(260, seed=number)
+        lake.write(frame.assign(at=frame["at"] + number * pd.Timedelta("1h")), source="table")
+        accept(number)
+    lake.write(rows(3000, weights=(2, 2), seed=9), source="table")
+
+    found = judge(model(2, 0), model(2, 0.9), span=9)
+
+    old = [f for f in found.findings if f.gate.on == "old"]
+    assert [f.verdict for f in old[:-1]].count("passed") >= 6  # of 8, for want of rows
+    assert (old[-1].comparison.group, old[-1].verdict) == ("all older spans", "blocked")
+    assert old[-1].comparison.rows == sum(f.comparison.rows for f in old[:-1])
+    assert not found.blessed
 
 
 def test_only_accepted_older_spans_count(judge, model, lake, rows):
