@@ -15,8 +15,8 @@ for few clusters (Cameron, Gelbach & Miller 2008), and the standard error that o
 improvements, by sqrt(G / (G - 1)) greater, for draws from G blocks vary that much less than
 other G blocks would.
 
-A resample is held as how often each row was drawn. Log loss and Brier score are
-then weighted means of per-row losses, and ROC AUC comes from weighted counts in
+A resample is held as how often each block was drawn. Log loss and Brier score are
+then weighted means of the blocks' losses, and ROC AUC comes from weighted counts in
 the order of the scores, sorted once (Mann-Whitney, ties counted half), so that
 no resample is ever sorted.
 """
@@ -80,13 +80,15 @@ def improvements(
     """
     both = 0 < int(labels.sum()) < len(labels)
     asked = [m for m in metrics if both or m != "roc_auc"]
-    meters = {m: (_meter(m, labels, champion), _meter(m, labels, challenger)) for m in asked}
-    drawn: dict[Metric, list[Floats]] = {m: [] for m in asked}
     count, block = _blocks(blocks)
-    for weights in _resampled(count, block, resamples if count > 1 else 0, rng):
+    meters = {
+        m: (_meter(m, labels, champion, block), _meter(m, labels, challenger, block)) for m in asked
+    }
+    drawn: dict[Metric, list[Floats]] = {m: [] for m in asked}
+    for weights in _resampled(count, len(labels), resamples if count > 1 else 0, rng):
         for metric, (old, new) in meters.items():
             drawn[metric].append(_better(metric, old(weights), new(weights)))
-    once = np.ones((1, len(labels)))
+    once = np.ones((1, count))
     found: dict[Metric, Improvement] = {}
     for metric, (old, new) in meters.items():
         before, after = float(old(once)[0]), float(new(once)[0])
@@ -104,31 +106,36 @@ def metric_values(
     weights: Floats,
 ) -> Floats:
     """A metric under each row of weights, float64 [B, n] -> [B]."""
-    return _meter(metric, labels, scores)(weights)
+    return _meter(metric, labels, scores, np.arange(len(labels)))(weights)
 
 
 class _MeanLoss:
-    """Weighted mean of a loss per row."""
+    """Mean of the rows' losses, [n], under weights of their blocks, [B, G] -> [B]."""
 
-    def __init__(self, losses: Floats) -> None:
-        self._losses = losses
+    def __init__(self, losses: Floats, block: npt.NDArray[np.intp]) -> None:
+        self._losses, self._rows = np.bincount(block, losses), np.bincount(block)
 
     def __call__(self, weights: Floats) -> Floats:
-        mean: Floats = weights @ self._losses / weights.sum(axis=1)
+        mean: Floats = weights @ self._losses / (weights @ self._rows)
         return mean
 
 
 class _RocAuc:
-    """Weighted share of (positive, negative) pairs in the right order; NaN without pairs."""
+    """Share of (positive, negative) pairs in the right order, as weighted; NaN without pairs."""
 
-    def __init__(self, labels: npt.NDArray[np.integer], scores: npt.NDArray[np.floating]) -> None:
-        self._order = np.argsort(scores, kind="stable")
-        ordered = scores[self._order]
-        self._positive = labels[self._order] == 1
+    def __init__(
+        self,
+        labels: npt.NDArray[np.integer],
+        scores: npt.NDArray[np.floating],
+        block: npt.NDArray[np.intp],
+    ) -> None:
+        order = np.argsort(scores, kind="stable")
+        ordered = scores[order]
+        self._block, self._positive = block[order], labels[order] == 1
         self._starts = np.flatnonzero(np.r_[True, ordered[1:] != ordered[:-1]])
 
     def __call__(self, weights: Floats) -> Floats:
-        ordered = weights[:, self._order]
+        ordered = weights[:, self._block]
         positives = np.add.reduceat(ordered * self._positive, self._starts, axis=1)
         negatives = np.add.reduceat(ordered * ~self._positive, self._starts, axis=1)
         below = np.cumsum(negatives, axis=1) - negatives / 2
@@ -139,15 +146,18 @@ class _RocAuc:
 
 
 def _meter(
-    metric: Metric, labels: npt.NDArray[np.integer], scores: npt.NDArray[np.floating]
+    metric: Metric,
+    labels: npt.NDArray[np.integer],
+    scores: npt.NDArray[np.floating],
+    block: npt.NDArray[np.intp],
 ) -> _MeanLoss | _RocAuc:
     if metric == "roc_auc":
-        return _RocAuc(labels, scores)
+        return _RocAuc(labels, scores, block)
     exact = scores.astype(np.float64)
     if metric == "brier":
-        return _MeanLoss((exact - labels) ** 2)
+        return _MeanLoss((exact - labels) ** 2, block)
     cut = np.clip(exact, EPSILON, 1 - EPSILON)
-    return _MeanLoss(-np.where(labels == 1, np.log(cut), np.log1p(-cut)))
+    return _MeanLoss(-np.where(labels == 1, np.log(cut), np.log1p(-cut)), block)
 
 
 def _better(metric: Metric, before: Floats, after: Floats) -> Floats:
@@ -169,12 +179,12 @@ def _half_width(drawn: Sequence[Floats], blocks: int) -> float | None:
 
 
 def _resampled(
-    blocks: int, block: npt.NDArray[np.intp], resamples: int, rng: np.random.Generator
+    blocks: int, rows: int, resamples: int, rng: np.random.Generator
 ) -> Iterator[Floats]:
-    """How often each row is drawn with its block, float64 [b, n] a time, B in all."""
-    step = max(1, _CHUNK // len(block))
+    """How often each block is drawn, float64 [b, G] a time, so many that [b, n] is not large."""
+    step = max(1, _CHUNK // rows)
     for start in range(0, resamples, step):
         size = min(step, resamples - start)
         draws = rng.integers(0, blocks, size=(size, blocks)) + np.arange(size)[:, None] * blocks
-        counts = np.bincount(draws.ravel(), minlength=size * blocks).reshape(size, blocks)
-        yield counts[:, block].astype(np.float64)
+        counts = np.bincount(draws.ravel(), minlength=size * blocks)
+        yield counts.reshape(size, blocks).astype(np.float64)
