@@ -65,7 +65,7 @@ def summary(findings: Sequence[Finding], *, against: str) -> tuple[bool, str, li
     skipped = sum(f.verdict == "not judged" for f in findings)
     checks = "check" if rest == 1 else "checks"
     others = f"; no objection from {rest} further {checks} against the {against}" if rest else ""
-    unjudged = f", of which {skipped} had too few rows" if skipped else ""
+    unjudged = f", of which {skipped} could not be judged" if skipped else ""
     return True, f"Blessed: {(new or passing)[0]}{others}{unjudged}.", passing
 
 

@@ -141,7 +141,7 @@ def test_a_blessing_names_what_speaks_for_it():
 
     assert blessed
     assert reason.startswith("Blessed: log loss on span 3 falls from 0.5000 to 0.4850")
-    assert reason.endswith("1 further check against the champion, of which 1 had too few rows.")
+    assert reason.endswith("1 further check against the champion, of which 1 could not be judged.")
     assert len(reasons) == 1
 
 
