@@ -190,8 +190,8 @@ training:
 
 def _gates(slices: Sequence[str]) -> list[str]:
     lines = [
-        "gates:  # a challenger is better on new rows, and for sure not worse by more than this",
-        '  - {metric: log_loss, "on": new, min_improvement: 0.0, max_regression: 0.1}',
+        "gates:  # a challenger is better on new rows by the estimate, and surely no disaster",
+        '  - {metric: log_loss, "on": new, min_improvement: 0.0, max_regression: 0.25}',
         '  - {metric: log_loss, "on": old, max_regression: 0.03}',
     ]
     if slices:
