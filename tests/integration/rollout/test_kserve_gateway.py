@@ -1,6 +1,6 @@
 """KServe in both modes keeps the contract of gateways, but for its first version."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,9 @@ from tests.cluster.imitation.kserve.controller import Cluster
 from tests.cluster.imitation.kserve.objects import INFERENCE_SERVICES, ROUTES
 
 EXAMPLE = Path(__file__).parents[3] / "examples" / "flights" / "loop.yaml"
+
+
+HalfWay = Callable[..., None]
 
 
 class KServeContract(GatewayContract):
@@ -72,6 +75,29 @@ class KServeContract(GatewayContract):
 class TestStandard(KServeContract):
     mode = "Standard"
 
+    @pytest.fixture
+    def half_way_before(self, world: KServeWorld, monkeypatch: pytest.MonkeyPatch) -> HalfWay:
+        """Lets KServe have written the first of its two routes when so many were read."""
+
+        def call(read: int, *, percent: int) -> None:
+            reads, plain = count(), KServeApi.route
+
+            def route(api: KServeApi, name: str) -> dict[str, Any] | None:
+                if next(reads) == read:
+                    found = world.service
+                    found["spec"]["canary"][0]["trafficPercent"] = percent
+                    world.objects.apply(INFERENCE_SERVICES, found)
+                    first = world.objects.get(ROUTES, f"{world.loop.name}-predictor")
+                    stable, canary = first["spec"]["rules"][0]["backendRefs"]
+                    stable["weight"], canary["weight"] = 100 - percent, percent
+                    world.objects.apply(ROUTES, first)
+                    world.edge.step()
+                return plain(api, name)
+
+            monkeypatch.setattr(KServeApi, "route", route)
+
+        return call
+
     def test_pods_of_a_canary_follow_its_traffic(
         self, world: KServeWorld, gateway: Gateway, package: Path
     ) -> None:
@@ -87,54 +113,23 @@ class TestStandard(KServeContract):
 
     @pytest.mark.parametrize("read", range(4))
     def test_weights_are_known_while_kserve_writes_the_routes(
-        self,
-        world: KServeWorld,
-        gateway: Gateway,
-        package: Path,
-        monkeypatch: pytest.MonkeyPatch,
-        read: int,
+        self, gateway: Gateway, package: Path, half_way_before: HalfWay, read: int
     ) -> None:
         gateway.deploy("1", package)
         gateway.deploy("2", package)
-        half_way_before(monkeypatch, read, world, percent=50)
+        half_way_before(read, percent=50)
         assert gateway.weights() in ({"1": 100}, {"1": 50, "2": 50})
 
     @pytest.mark.parametrize("read", range(2))
     def test_a_version_is_retired_while_kserve_writes_the_routes(
-        self,
-        world: KServeWorld,
-        gateway: Gateway,
-        package: Path,
-        monkeypatch: pytest.MonkeyPatch,
-        read: int,
+        self, gateway: Gateway, package: Path, half_way_before: HalfWay, read: int
     ) -> None:
         gateway.deploy("1", package)
         gateway.deploy("2", package)
         gateway.shift({"1": 50, "2": 50})
-        half_way_before(monkeypatch, read, world, percent=0)
+        half_way_before(read, percent=0)
         gateway.retire("2")
         assert gateway.weights() == {"1": 100}
-
-
-def half_way_before(
-    patch: pytest.MonkeyPatch, read: int, world: KServeWorld, *, percent: int
-) -> None:
-    """Let KServe have written the first of its two routes when a route is read that many times."""
-    reads, plain = count(), KServeApi.route
-
-    def route(self: KServeApi, name: str) -> dict[str, Any] | None:
-        if next(reads) == read:
-            found = world.service
-            found["spec"]["canary"][0]["trafficPercent"] = percent
-            world.objects.apply(INFERENCE_SERVICES, found)
-            first = world.objects.get(ROUTES, f"{world.loop.name}-predictor")
-            stable, canary = first["spec"]["rules"][0]["backendRefs"]
-            stable["weight"], canary["weight"] = 100 - percent, percent
-            world.objects.apply(ROUTES, first)
-            world.edge.step()
-        return plain(self, name)
-
-    patch.setattr(KServeApi, "route", route)
 
 
 class TestKnative(KServeContract):
