@@ -10,10 +10,17 @@ thousands of flights on a few days had a weather of its own.
 
 Blocks are few, so the interval is not read off the percentiles, which lie too close then. It is
 the estimate plus and minus t standard errors (Hesterberg 2015, "What Teachers Should Know About
-the Bootstrap"): t is the 97.5 % point of Student's distribution with G - 1 degrees of freedom, as
+the Bootstrap"): t is the 97.5 % point of Student's distribution with E - 1 degrees of freedom, as
 for few clusters (Cameron, Gelbach & Miller 2008), and the standard error that of the B
-improvements, by sqrt(G / (G - 1)) greater, for draws from G blocks vary that much less than
-other G blocks would.
+improvements, by sqrt(E / (E - 1)) greater, for draws from E blocks vary that much less than
+other E blocks would.
+
+E is how many blocks of one size G blocks count for (Carter, Schnepel & Steigerwald 2017,
+"Asymptotic Behavior of a t-Test Robust to Cluster Heterogeneity"), by Kish's
+(sum of sizes)^2 / (sum of squared sizes): a day that holds nearly all rows proves hardly more than
+itself. ROC AUC compares rows of label 1 with rows of label 0, so for it E is that of the label
+whose rows are in fewer blocks: all failures of one day are one day's proof, however many days
+had none.
 
 A resample is held as how often each block was drawn. Log loss and Brier score are
 then weighted means of the blocks' losses, and ROC AUC comes from weighted counts in
@@ -35,6 +42,7 @@ __all__ = ["RESAMPLES", "Improvement", "improvements", "metric_values"]
 
 RESAMPLES = 1000
 COVERAGE = 0.95
+FEWEST = 1.5  # blocks of one size: two of which one is not much more than three times the other
 _CHUNK = 1 << 20
 
 Floats = npt.NDArray[np.float64]
@@ -44,7 +52,14 @@ Floats = npt.NDArray[np.float64]
 class Improvement:
     """One metric of both models and the interval of the improvement, better being positive.
 
-    Without a second block there is no interval: nothing tells how much blocks differ.
+    Attributes:
+        champion: its metric.
+        challenger: its metric.
+        estimate: of the improvement.
+        low: lower end of the interval; None where next to all that counts is of one block, so that
+            nothing tells how much blocks differ.
+        high: the upper end, likewise.
+        blocks: how many blocks of one size the rows' blocks count for, 1 or more.
     """
 
     champion: float
@@ -52,6 +67,7 @@ class Improvement:
     estimate: float
     low: float | None
     high: float | None
+    blocks: float
 
 
 def improvements(
@@ -93,9 +109,9 @@ def improvements(
     for metric, (old, new) in meters.items():
         before, after = float(old(once)[0]), float(new(once)[0])
         estimate = float(_better(metric, np.array([before]), np.array([after]))[0])
-        half = _half_width(drawn[metric], count)
-        ends = (None, None) if half is None else (estimate - half, estimate + half)
-        found[metric] = Improvement(before, after, estimate, *ends)
+        half = _half_width(drawn[metric], new.blocks)
+        low, high = (None, None) if half is None else (estimate - half, estimate + half)
+        found[metric] = Improvement(before, after, estimate, low, high, new.blocks)
     return found
 
 
@@ -114,6 +130,7 @@ class _MeanLoss:
 
     def __init__(self, losses: Floats, block: npt.NDArray[np.intp]) -> None:
         self._losses, self._rows = np.bincount(block, losses), np.bincount(block)
+        self.blocks = _of_one_size(self._rows)
 
     def __call__(self, weights: Floats) -> Floats:
         mean: Floats = weights @ self._losses / (weights @ self._rows)
@@ -132,6 +149,7 @@ class _RocAuc:
         order = np.argsort(scores, kind="stable")
         ordered = scores[order]
         self._block, self._positive = block[order], labels[order] == 1
+        self.blocks = min(_of_one_size(np.bincount(block[labels == label])) for label in (0, 1))
         self._starts = np.flatnonzero(np.r_[True, ordered[1:] != ordered[:-1]])
 
     def __call__(self, weights: Floats) -> Floats:
@@ -170,9 +188,15 @@ def _blocks(numbers: npt.NDArray[np.integer]) -> tuple[int, npt.NDArray[np.intp]
     return len(distinct), block
 
 
-def _half_width(drawn: Sequence[Floats], blocks: int) -> float | None:
-    """Half of the interval, by the improvements of all resamples; None of a single block."""
-    if blocks < 2:
+def _of_one_size(rows: npt.NDArray[np.intp]) -> float:
+    """How many blocks of one size blocks with so many rows count for; [G]."""
+    sizes = rows.astype(np.float64)
+    return float(sizes.sum() ** 2 / (sizes**2).sum())
+
+
+def _half_width(drawn: Sequence[Floats], blocks: float) -> float | None:
+    """Half of the interval, by the improvements of all resamples; None of too few blocks."""
+    if blocks < FEWEST:
         return None
     error = np.nanstd(np.concatenate(drawn)) * np.sqrt(blocks / (blocks - 1))
     return float(stats.t.ppf((1 + COVERAGE) / 2, blocks - 1) * error)

@@ -19,9 +19,10 @@ from kontinual.evaluation.groups import (
     slice_groups,
     truth_of,
 )
-from kontinual.evaluation.records import Comparison, Evaluation, On
+from kontinual.evaluation.records import Against, Comparison, Evaluation, On
 from kontinual.lake import Lake
-from kontinual.spec import Loop, Metric
+from kontinual.model import Signature
+from kontinual.spec import CategoryFeature, Loop, Metric
 
 __all__ = ["evaluate"]
 
@@ -52,7 +53,8 @@ def evaluate(
 
     Raises:
         LakeError: a span is missing or damaged, or the new one holds no held-out row.
-        ModelPackageError: a package is damaged, or does not fit the rows of the new span.
+        ModelPackageError: a package is damaged, or the challenger does not fit the rows of the
+            new span. A champion that needs what these rows no longer have gets null for it.
     """
     new_scorer = Scorer(challenger)
     old_scorer = Scorer(champion) if champion is not None else None
@@ -60,7 +62,8 @@ def evaluate(
     if frame.empty:
         raise LakeError(f"span {span} holds no held-out row to evaluate on")
     blocks, labels = truth_of(loop, frame)
-    before = old_scorer.scores(frame) if old_scorer else constant_scores(labels)
+    lacking = _lacking(loop, old_scorer.package.signature) if old_scorer else []
+    before = old_scorer.scores(frame, nulls=lacking) if old_scorer else constant_scores(labels)
     new = Scored("new", f"span {span}", blocks, labels, before, new_scorer.scores(frame))
     groups: list[Scored | Unscored] = [new, *slice_groups(loop, frame, new)]
     if old_scorer:
@@ -71,15 +74,16 @@ def evaluate(
         for comparison in _compared(group, _metrics(loop, group.on), seed=seed, resamples=resamples)
     ]
     findings = judge(loop.gates, comparisons) if old_scorer else judge_first(comparisons)
-    against = "champion" if old_scorer else "base rate"
+    against: Against = "champion" if old_scorer else "base rate"
     blessed, reason, reasons = summary(findings, against=against)
     return Evaluation(
         blessed=blessed,
-        reason=reason,
+        reason=reason + _without(lacking),
         reasons=reasons,
         loop=loop.name,
         span=span,
-        against="champion" if old_scorer else "base rate",
+        against=against,
+        champion_lacks=lacking,
         resamples=resamples,
         comparisons=comparisons,
         findings=findings,
@@ -136,8 +140,32 @@ def _comparison(group: Scored, metric: Metric, found: dict[Metric, Improvement])
         "improvement": seen.estimate,
         "low": seen.low,
         "high": seen.high,
-        "note": ""
-        if seen.low is not None
-        else "its rows are of one block of time, so nothing tells how much the improvement varies",
+        "blocks_of_one_size": seen.blocks,
+        "note": "" if seen.low is not None else _one_block(metric),
     }
     return about.model_copy(update=figures)
+
+
+def _one_block(metric: Metric) -> str:
+    which = "its rows of one label" if metric == "roc_auc" else "its rows"
+    return f"{which} are nearly all of one block of time, so nothing tells how much that varies"
+
+
+def _lacking(loop: Loop, champion: Signature) -> list[str]:
+    """The champion's features that loop.yaml no longer declares, so that new rows lack them.
+
+    Text for what was a number, or the reverse, is as good as nothing to it.
+    """
+    declared = {f.name: isinstance(f, CategoryFeature) for f in loop.data.features}
+    return [
+        f.name
+        for f in champion.features
+        if declared.get(f.name) is not isinstance(f, CategoryFeature)
+    ]
+
+
+def _without(lacking: Sequence[str]) -> str:
+    if not lacking:
+        return ""
+    names = ", ".join(f"`{name}`" for name in lacking)
+    return f" The champion got null for {names}, which loop.yaml no longer declares."

@@ -113,5 +113,6 @@ def _change(seen: Comparison) -> str:
     return (
         f"{word} from {seen.champion:.4f} to {seen.challenger:.4f} "
         f"({side} by {abs(seen.improvement):.4f}, 95 % interval of the improvement "
-        f"{seen.low:+.4f} to {seen.high:+.4f}, {seen.rows:,} rows in {seen.blocks:,} blocks)"
+        f"{seen.low:+.4f} to {seen.high:+.4f}, {seen.rows:,} rows in {seen.blocks:,} blocks"
+        f"{seen.fewer_blocks})"
     )

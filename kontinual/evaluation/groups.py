@@ -1,6 +1,6 @@
 """The held-out rows of each group with both models' scores."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -65,15 +65,22 @@ class Scorer:
         self._encoder = self.package.signature.encoder
         self._model = OnnxModel.of(folder, threads=threads)
 
-    def scores(self, frame: pd.DataFrame) -> Scores:
+    def scores(self, frame: pd.DataFrame, *, nulls: Collection[str] = ()) -> Scores:
         """Probability of label 1 for each row, float32 [n].
+
+        Args:
+            frame: n rows.
+            nulls: features that are taken to be null in each row.
 
         Raises:
             ModelPackageError: the rows lack what the model needs, or a score is no probability.
         """
-        names = self.package.signature.features
+        names = [f.name for f in self.package.signature.features]
+        nothing = np.full(len(frame), np.nan)
         try:
-            columns: dict[str, Any] = {f.name: frame[f.name].to_numpy() for f in names}
+            columns: dict[str, Any] = {
+                name: nothing if name in nulls else frame[name].to_numpy() for name in names
+            }
             matrix = self._encoder.encode(columns)
         except KeyError as exc:
             raise ModelPackageError(

@@ -6,8 +6,18 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from kontinual.spec import Gate, Metric
 
-__all__ = ["CalibrationBin", "Comparison", "Evaluation", "Finding", "On", "Roc", "Verdict"]
+__all__ = [
+    "Against",
+    "CalibrationBin",
+    "Comparison",
+    "Evaluation",
+    "Finding",
+    "On",
+    "Roc",
+    "Verdict",
+]
 
+Against = Literal["champion", "base rate"]
 On = Literal["new", "old", "slices"]
 Verdict = Literal["passed", "blocked", "not judged"]
 
@@ -20,8 +30,8 @@ class Comparison(_Record):
     """Both models on the same held-out rows, by one metric.
 
     `improvement` counts in the direction of "better". A figure is None where it does not exist:
-    no AUC without both labels, no interval of rows from a single block of time, nothing where
-    a model can not score.
+    no AUC without both labels, no interval of rows (of either label, for the AUC) that are next
+    to all from one block of time, nothing where a model can not score.
     """
 
     metric: Metric
@@ -29,12 +39,22 @@ class Comparison(_Record):
     group: str = Field(description="`span 7` or `carrier=UA`")
     rows: int
     blocks: int = Field(default=0, description="of time that the rows are from")
+    blocks_of_one_size: float = Field(
+        default=0, description="how many they count for; for ROC AUC, those with the rarer label"
+    )
     champion: float | None = None
     challenger: float | None = None
     improvement: float | None = None
     low: float | None = Field(default=None, description="lower end of the 95 % interval")
     high: float | None = Field(default=None, description="upper end of the 95 % interval")
     note: str = Field(default="", description="why figures are missing")
+
+    @property
+    def fewer_blocks(self) -> str:
+        """What the blocks count for, to be said behind their number; empty if not clearly less."""
+        if self.blocks_of_one_size >= 0.75 * self.blocks:
+            return ""
+        return f", as good as {self.blocks_of_one_size:.1f} of one size"
 
 
 class Finding(_Record):
@@ -70,7 +90,11 @@ class Evaluation(_Record):
     reasons: list[str] = Field(description="what blocks, or else what speaks for it")
     loop: str
     span: int
-    against: Literal["champion", "base rate"]
+    against: Against
+    champion_lacks: list[str] = Field(
+        default_factory=list,
+        description="its features that loop.yaml no longer declares; it got null for them",
+    )
     resamples: int
     comparisons: list[Comparison]
     findings: list[Finding]

@@ -195,13 +195,69 @@ def test_without_both_labels_there_is_no_auc():
 
 
 def test_resamples_without_both_labels_do_not_spoil_the_auc():
-    labels = np.r_[1, np.zeros(9, dtype=int)]  # a third of the resamples have no positive
-    scores = np.linspace(0, 1, 10)
+    labels = np.r_[1, 1, np.zeros(18, dtype=int)]  # an eighth of the resamples have no positive
+    scores = np.linspace(0, 1, 20)
 
     found = improvements(labels, scores, scores[::-1], metrics=["roc_auc"], rng=_rng())["roc_auc"]
 
     assert (found.champion, found.challenger) == (0.0, 1.0)
     assert (found.low, found.high) == (1.0, 1.0)
+
+
+@pytest.mark.parametrize(("days", "with_failures"), [(2, 1), (6, 1), (10, 1)])
+def test_failures_of_a_single_day_have_an_auc_and_no_interval(days, with_failures):
+    labels, scores, blocks = _days(days, with_failures, seed=1)
+
+    found = improvements(labels, *scores, blocks=blocks, metrics=METRICS, rng=_rng())
+
+    assert found["roc_auc"].champion == pytest.approx(quality(labels, scores[0]).roc_auc)
+    assert (found["roc_auc"].low, found["roc_auc"].high) == (None, None)
+    assert found["roc_auc"].blocks == 1
+    assert found["log_loss"].low < found["log_loss"].high
+    assert found["log_loss"].blocks == pytest.approx(days)
+
+
+@pytest.mark.parametrize(("days", "with_failures"), [(6, 2), (10, 2), (10, 5), (10, 10)])
+def test_failures_of_few_days_prove_as_little_as_these_days(days, with_failures):
+    misses = 0
+    for seed in range(100):
+        labels, scores, blocks = _days(days, with_failures, seed=seed)
+        found = improvements(
+            labels, *scores, blocks=blocks, metrics=["roc_auc"], rng=_rng(seed), resamples=200
+        )["roc_auc"]
+        misses += not found.low <= 0 <= found.high
+
+    assert misses <= 10  # 5 expected
+
+
+def _days(days, with_failures, *, seed, rows=40):
+    """Two models of one quality, each with a luck of its own on each day; failures on the first."""
+    rng = _rng(seed)
+    blocks = np.repeat(np.arange(days), rows)
+    labels = (blocks < with_failures) & (np.arange(len(blocks)) % 2 == 0)
+    luck = rng.standard_normal((2, days))[:, blocks] + rng.standard_normal((2, len(blocks)))
+    return labels.astype(int), 1 / (1 + np.exp(-(0.5 * labels + luck))), blocks
+
+
+@pytest.mark.parametrize(
+    ("sizes", "of_one_size"),
+    [([50, 50, 50], 3), ([300, 100], 1.6), ([600, 100, 100, 100, 100], 2.5)],
+)
+def test_a_day_with_most_of_the_rows_counts_for_little_more_than_itself(sizes, of_one_size):
+    blocks = np.repeat(np.arange(len(sizes)), sizes)
+    misses = 0
+    for seed in range(100):
+        rng = _rng(seed)
+        labels = rng.integers(0, 2, len(blocks))
+        luck = 0.1 * rng.standard_normal(len(sizes))[blocks]
+        scores = np.full(len(labels), 0.5), 0.5 + luck * (2 * labels - 1)
+        found = improvements(
+            labels, *scores, blocks=blocks, metrics=["brier"], rng=rng, resamples=200
+        )["brier"]
+        misses += not found.low <= -(0.1**2) <= found.high
+
+    assert found.blocks == pytest.approx(of_one_size)
+    assert misses <= 10  # 5 expected
 
 
 def _rng(seed=1):

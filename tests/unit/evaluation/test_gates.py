@@ -17,6 +17,7 @@ def _seen(on="new", *, low, high, metric="log_loss", rows=500, group=None):
         group=group or {"new": "span 3", "old": "span 1", "slices": "shop=small"}[on],
         rows=rows,
         blocks=6,
+        blocks_of_one_size=5.9,
         champion=0.5,
         challenger=0.5 + sign * middle,
         improvement=middle,
@@ -94,6 +95,12 @@ def test_a_least_improvement_asks_the_estimate(on, low, verdict):
 
     seen = _seen(on, low=low, high=0.02, metric="roc_auc")
     assert _verdict(gate, seen)[0] == verdict
+
+
+def test_the_reason_tells_when_blocks_count_for_less():
+    seen = _seen(low=-0.05, high=0.01).model_copy(update={"blocks_of_one_size": 2.34})
+
+    assert "500 rows in 6 blocks, as good as 2.3 of one size)" in _verdict(NEW, seen)[1]
 
 
 def test_the_reason_tells_figures_interval_and_rule():
