@@ -6,9 +6,12 @@ so its proposals depend on the seed and the scores alone, never on timing.
 
 import importlib
 import itertools
+import math
+import random
 import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections import deque
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -24,9 +27,17 @@ from kontinual.spec import (
 )
 from kontinual.tuning.space import ALGORITHM, Space, Suggestion, full_name
 
-__all__ = ["GridSearcher", "OptunaSearcher", "Searcher", "grid", "make_searcher"]
+__all__ = [
+    "GridSearcher",
+    "OptunaSearcher",
+    "Searcher",
+    "TurnsSearcher",
+    "grid",
+    "make_searcher",
+]
 
 _GRID_LEVELS = 4
+_ONE_SPACE = {"cmaes", "sobol"}  # samplers that need every parameter in every trial
 
 
 class Searcher(ABC):
@@ -92,16 +103,67 @@ class OptunaSearcher(Searcher):
             self._study.tell(trial, score)
 
 
-class GridSearcher(Searcher):
-    """Every combination of each algorithm, an interval cut into four levels.
+class TurnsSearcher(Searcher):
+    """A study for each algorithm, which take turns.
+
+    A trial has the parameters of its algorithm alone. Samplers that need the same parameters in
+    every trial would find none to work on in a study of several algorithms.
 
     Args:
         space: what may be tried.
+        tuning: which sampler, how many trials.
+        seed: of the samplers.
+        maximize: is a greater score better?
+        first: points tried before any of the samplers' own.
+    """
+
+    def __init__(
+        self,
+        space: Space,
+        tuning: Tuning,
+        *,
+        seed: int,
+        maximize: bool,
+        first: Sequence[Suggestion] = (),
+    ) -> None:
+        studies = {
+            algorithm: OptunaSearcher(
+                Space(trainers={algorithm: search}),
+                tuning,
+                seed=seed,
+                maximize=maximize,
+                first=[s for s in first if s.algorithm == algorithm],
+            )
+            for algorithm, search in space.trainers.items()
+        }
+        begin = (studies[s.algorithm] for s in first)
+        self._turns = itertools.chain(begin, itertools.cycle(studies.values()))
+        self._pending: deque[OptunaSearcher] = deque()
+
+    def ask(self) -> Suggestion | None:
+        study = next(self._turns)
+        self._pending.append(study)
+        return study.ask()
+
+    def tell(self, score: float | None) -> None:
+        self._pending.popleft().tell(score)
+
+
+class GridSearcher(Searcher):
+    """The points of a grid (see `grid`).
+
+    Args:
+        space: what may be tried.
+        trials: how many at most.
+        seed: of the choice, when the grid has more.
         first: points tried before the grid, and not again in it.
     """
 
-    def __init__(self, space: Space, *, first: Sequence[Suggestion] = ()) -> None:
-        self._points = iter([*first, *(p for p in grid(space) if p not in first)])
+    def __init__(
+        self, space: Space, *, trials: int, seed: int, first: Sequence[Suggestion] = ()
+    ) -> None:
+        left = max(0, trials - len(first))
+        self._points = iter([*first, *grid(space, trials=left, seed=seed, done=first)])
 
     def ask(self) -> Suggestion | None:
         return next(self._points, None)
@@ -120,8 +182,10 @@ def make_searcher(
 ) -> Searcher:
     """The searcher that a declaration asks for."""
     if tuning.algorithm == "grid":
-        return GridSearcher(space, first=first)
-    return OptunaSearcher(space, tuning, seed=seed, maximize=maximize, first=first)
+        return GridSearcher(space, trials=tuning.trials, seed=seed, first=first)
+    together = tuning.algorithm not in _ONE_SPACE or len(space.trainers) == 1
+    searcher = OptunaSearcher if together else TurnsSearcher
+    return searcher(space, tuning, seed=seed, maximize=maximize, first=first)
 
 
 def _sampler(tuning: Tuning, seed: int) -> Any:
@@ -172,11 +236,49 @@ def _suggest(trial: Any, name: str, parameter: Parameter) -> Any:
     return trial.suggest_categorical(name, parameter.values)
 
 
-def grid(space: Space) -> Iterator[Suggestion]:
-    """Every combination of each algorithm, an interval cut into four levels."""
-    for algorithm, search in space.trainers.items():
-        for values in itertools.product(*(_levels(p) for p in search.values())):
-            yield Suggestion(algorithm=algorithm, parameters=dict(zip(search, values, strict=True)))
+def grid(
+    space: Space, *, trials: int, seed: int, done: Sequence[Suggestion] = ()
+) -> list[Suggestion]:
+    """The combinations of each algorithm, an interval cut into four levels, in random order.
+
+    Algorithms take turns, so that a budget too small for all of them is shared evenly, and what is
+    tried of one is spread over its whole grid.
+
+    Args:
+        space: what may be tried.
+        trials: how many at most.
+        seed: of the order.
+        done: points that are left out.
+    """
+    rng = random.Random(seed)  # noqa: S311  no secret
+    of_each = [
+        [
+            point
+            for point in _points(algorithm, search, trials + len(done), rng)
+            if point not in done
+        ]
+        for algorithm, search in space.trainers.items()
+    ]
+    turns = itertools.zip_longest(*of_each)
+    return [point for turn in turns for point in turn if point is not None][:trials]
+
+
+def _points(
+    algorithm: str, search: Mapping[str, Parameter], count: int, rng: random.Random
+) -> list[Suggestion]:
+    """As many different points of one algorithm's grid, or all; never the whole product."""
+    levels = [_levels(p) for p in search.values()]
+    size = math.prod(map(len, levels))
+    points = []
+    for number in rng.sample(range(size), min(size, count)):
+        values, rest = [], number
+        for level in levels:
+            rest, place = divmod(rest, len(level))
+            values.append(level[place])
+        points.append(
+            Suggestion(algorithm=algorithm, parameters=dict(zip(search, values, strict=True)))
+        )
+    return points
 
 
 def _levels(parameter: Parameter) -> list[Any]:

@@ -53,7 +53,7 @@ def tune(
         data: rows to search on.
         tracker: keeps every trial, and knows the former ones.
         run_id: the run that the trials belong to.
-        seed: of the sampler and of every trial.
+        seed: of every trial, and added to the declared seed of the sampler.
         progress: told after each trial.
         clock: seconds that never run backwards.
 
@@ -84,7 +84,9 @@ def tune(
 def _searcher(loop: Loop, tracker: TrialStore, seed: int) -> Searcher:
     space, tuning, metric = Space.of(loop), loop.training.tuning, loop.training.metric
     first = first_trials(space, tracker.trials(), metric=metric, limit=tuning.trials)
-    return make_searcher(space, tuning, seed=seed, maximize=maximized(metric), first=first)
+    return make_searcher(
+        space, tuning, seed=tuning.seed + seed, maximize=maximized(metric), first=first
+    )
 
 
 def _ask(searcher: Searcher, count: int) -> list[Suggestion]:

@@ -81,13 +81,16 @@ def plan_first(points: Sequence[Suggestion]) -> Plan:
     )
 
 
-def plan_search(space: Space, tuning: Tuning, *, trials: int, done: Sequence[Suggestion]) -> Plan:
+def plan_search(
+    space: Space, tuning: Tuning, *, trials: int, seed: int, done: Sequence[Suggestion]
+) -> Plan:
     """The search proper.
 
     Args:
         space: what may be tried.
         tuning: how.
         trials: what is left of the budget; a grid may need fewer.
+        seed: of the choice among the points of a grid, when it has more.
         done: points that a grid need not try again.
 
     Raises:
@@ -95,12 +98,12 @@ def plan_search(space: Space, tuning: Tuning, *, trials: int, done: Sequence[Sug
     """
     if tuning.algorithm == "grid":
         # A grid over all parameters at once would cross those of different algorithms.
-        points = [point for point in grid(space) if point not in done]
+        points = grid(space, trials=trials, seed=tuning.seed + seed, done=done)
         return Plan(
             part="search",
             parameters=[point_parameter(points)] if points else [],
             algorithm="grid",
-            trials=min(trials, len(points)),
+            trials=len(points),
         )
     parameters = parameters_of(space, logarithms=tuning.algorithm in _KNOW_LOGARITHMS)
     _check_dimensions(tuning, parameters)

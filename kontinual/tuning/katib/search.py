@@ -125,8 +125,7 @@ class _Search:
         self._part("first", lambda: plan_first(self._first(former())))
         left = self._tuning.trials - len(self._harvest.records)
         if left > 0 and not self._is_over():
-            done, space = self._harvest.points(), Space.of(self._loop)
-            self._part("search", lambda: plan_search(space, self._tuning, trials=left, done=done))
+            self._part("search", lambda: self._rest(left))
 
     def cancel(self) -> None:
         """Delete at once: whoever stops a step may not leave it time for a second look."""
@@ -160,6 +159,15 @@ class _Search:
     def _first(self, former: Sequence[TrialRecord]) -> list[Suggestion]:
         space, metric = Space.of(self._loop), self._loop.training.metric
         return first_trials(space, former, metric=metric, limit=self._tuning.trials)
+
+    def _rest(self, trials: int) -> Plan:
+        return plan_search(
+            Space.of(self._loop),
+            self._tuning,
+            trials=trials,
+            seed=self._task.seed,
+            done=self._harvest.points(),
+        )
 
     def _part(self, part: str, make_plan: Callable[[], Plan]) -> None:
         name = experiment_name(self._task.run_id, part)

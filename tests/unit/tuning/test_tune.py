@@ -70,6 +70,18 @@ def _outcome(result: TuningResult) -> list[tuple[str, dict[str, Any], dict[str, 
     return [(t.algorithm, t.parameters, t.metrics) for t in result.trials]
 
 
+def test_the_declared_seed_decides_what_is_tried(
+    make_loop: MakeLoop, data: TrainingSet, tracker: _Tracker
+) -> None:
+    tried = []
+    for seed in (0, 1):
+        loop = make_loop(_LINEAR, algorithm="random", trials=3, seed=seed)
+        tracker.kept.clear()
+        tried.append([t.parameters for t in _tune(loop, data, tracker).trials])
+    assert tried[0][0] == tried[1][0]  # the trainer's defaults
+    assert tried[0][1:] != tried[1][1:]
+
+
 def test_the_same_seed_gives_the_same_trials_and_the_same_best(
     make_loop: MakeLoop, data: TrainingSet, tracker: _Tracker
 ) -> None:

@@ -35,7 +35,7 @@ _ALGORITHMS = ["random", "tpe", "multivariate-tpe", "cmaes", "sobol", "grid"]
 
 
 def _render(loop: Loop, *, trials: int = 6, task: Task = _TASK) -> Json:
-    plan = plan_search(Space.of(loop), loop.training.tuning, trials=trials, done=[])
+    plan = plan_search(Space.of(loop), loop.training.tuning, trials=trials, seed=3, done=[])
     rendered: Json = experiment(loop, plan, task).to_dict()
     assert invalid(admit(rendered, None)) == []
     read_back = V1beta1Experiment.from_dict(rendered)
@@ -67,7 +67,7 @@ def test_every_space_renders_and_what_katib_makes_of_it_is_read(
     loop = make_loop()
     space = data.draw(spaces())
     tuning = Tuning(algorithm=data.draw(st.sampled_from(["random", "sobol", "grid"])))
-    plan = plan_search(space, tuning, trials=3, done=[])
+    plan = plan_search(space, tuning, trials=3, seed=3, done=[])
     rendered = experiment(loop, plan, _TASK).to_dict()
     assert invalid(admit(rendered, None)) == []
     for assignments in Sampler(admit(rendered, None)).suggest(plan.trials):
@@ -130,18 +130,28 @@ def test_a_grid_crosses_no_two_algorithms(make_loop: MakeLoop) -> None:
     first = Suggestion(
         algorithm="logistic_regression", parameters={"C": pytest.approx(0.001, rel=1e-9)}
     )
-    plan = plan_search(Space.of(loop), loop.training.tuning, trials=400, done=[first])
+    plan = plan_search(Space.of(loop), loop.training.tuning, trials=400, seed=3, done=[first])
     (point,) = plan.parameters
     assert plan.trials == 4**4 + 4 - 1
     assert len(set(point.feasible_space.list)) == plan.trials
     assert all("." in p and "," in p for p in point.feasible_space.list)
 
 
+def test_a_grid_with_more_points_than_trials_is_a_small_experiment(make_loop: MakeLoop) -> None:
+    search = {f"p{i}": {"type": "double", "min": 0.1, "max": 0.9} for i in range(12)}
+    space = Space.model_validate({"trainers": {"logistic_regression": search}})  # 4^12 points
+    plan = plan_search(
+        space, make_loop(algorithm="grid").training.tuning, trials=16, seed=3, done=[]
+    )
+    (point,) = plan.parameters
+    assert plan.trials == len(set(point.feasible_space.list)) == 16
+
+
 def test_cmaes_needs_two_numbers(make_loop: MakeLoop) -> None:
     search = {"C": {"type": "double", "min": 0.1, "max": 1}}
     loop = make_loop({"algorithm": "logistic_regression", "search": search}, algorithm="cmaes")
     with pytest.raises(TrainingError, match=r"cmaes needs two or more .* choose tpe"):
-        plan_search(Space.of(loop), loop.training.tuning, trials=3, done=[])
+        plan_search(Space.of(loop), loop.training.tuning, trials=3, seed=3, done=[])
 
 
 def test_early_stopping_is_the_median_rule_and_trials_go_in_steps(make_loop: MakeLoop) -> None:
