@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 
-from kontinual.errors import LakeError
 from kontinual.evaluation.bootstrap import RESAMPLES, Improvement, improvements
 from kontinual.evaluation.curves import calibration, confusion, roc
 from kontinual.evaluation.gates import judge, judge_first, summary
@@ -52,22 +51,22 @@ def evaluate(
         resamples: of the bootstrap.
 
     Raises:
-        LakeError: a span is missing or damaged, or the new one holds no held-out row.
+        LakeError: a span is missing or damaged, or none holds a held-out row.
         ModelPackageError: a package is damaged, or the challenger does not fit the rows of the
             new span. A champion that needs what these rows no longer have gets null for it.
     """
     new_scorer = Scorer(challenger)
     old_scorer = Scorer(champion) if champion is not None else None
-    frame = lake.holdout_rows(span)
-    if frame.empty:
-        raise LakeError(f"span {span} holds no held-out row to evaluate on")
+    numbers, frame = lake.recent_holdout(span)
     blocks, labels = truth_of(loop, frame)
     lacking = _lacking(loop, old_scorer.package.signature) if old_scorer else []
     before = old_scorer.scores(frame, nulls=lacking) if old_scorer else constant_scores(labels)
-    new = Scored("new", f"span {span}", blocks, labels, before, new_scorer.scores(frame))
+    new = Scored("new", _named(numbers), blocks, labels, before, new_scorer.scores(frame))
     groups: list[Scored | Unscored] = [new, *slice_groups(loop, frame, new)]
     if old_scorer:
-        groups += old_groups(loop, lake, champion=old_scorer, challenger=new_scorer, before=span)
+        groups += old_groups(
+            loop, lake, champion=old_scorer, challenger=new_scorer, before=numbers[0]
+        )
     comparisons = [
         comparison
         for group in groups
@@ -93,6 +92,10 @@ def evaluate(
         calibration=calibration(labels, new.challenger),
         champion_calibration=calibration(labels, before) if old_scorer else [],
     )
+
+
+def _named(spans: Sequence[int]) -> str:
+    return f"span {spans[0]}" if len(spans) == 1 else f"spans {spans[0]} to {spans[-1]}"
 
 
 def _metrics(loop: Loop, on: On) -> Sequence[Metric]:

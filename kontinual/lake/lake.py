@@ -25,7 +25,7 @@ from pyarrow import parquet
 from pydantic import ValidationError
 
 from kontinual.errors import DataRejected, LakeError
-from kontinual.lake.holdout import is_holdout
+from kontinual.lake.holdout import blocks_of, is_holdout
 from kontinual.lake.journal import RunJournal
 from kontinual.lake.manifest import Cursor, Source, SpanManifest, Verdict
 from kontinual.lake.spanfile import Frames, SpanFile, digest_of, read_parts, read_rows
@@ -37,6 +37,7 @@ __all__ = ["Lake"]
 
 Positions = npt.NDArray[np.int64]
 MANIFEST = "manifest.json"
+ENOUGH_BLOCKS = 4  # of time, to tell how much a model's quality varies from one to another
 _MAX_RACES = 100
 
 
@@ -226,6 +227,40 @@ class Lake:
     def holdout_rows(self, number: int) -> pd.DataFrame:
         """The rows of a span that no model ever trains on."""
         return self._take(number, np.flatnonzero(self._holdout(number)))
+
+    def recent_holdout(self, newest: int) -> tuple[list[int], pd.DataFrame]:
+        """What new data is judged by: rows that no model ever trains on, the newest there are.
+
+        Those of the newest span. Where they are of fewer than ENOUGH_BLOCKS blocks of time, because
+        spans are short or chance held out few, those of the accepted spans before it as well, as
+        far as these have every column that is declared now.
+
+        Args:
+            newest: number of the newest span; it need not be judged yet.
+
+        Returns:
+            The numbers of the spans, rising, and their held-out rows.
+
+        Raises:
+            LakeError: a span is missing or damaged, or there is no held-out row.
+        """
+        data = self.loop.data
+        declared = {data.id, data.time, data.label.name, *data.feature_names}
+        numbers, frames, blocks = list[int](), list[pd.DataFrame](), set[int]()
+        earlier = [s for s in reversed(self.accepted()) if s.number < newest]
+        for span in (self.span(newest), *earlier):
+            if len(blocks) >= ENOUGH_BLOCKS or not declared <= span.columns.keys():
+                break
+            frame = self.holdout_rows(span.number)
+            blocks |= set(blocks_of(frame[data.time], data.holdout_block).tolist())
+            numbers, frames = [span.number, *numbers], [frame, *frames]
+        found = pd.concat(frames, ignore_index=True) if frames else pd.DataFrame()
+        if found.empty:
+            raise LakeError(
+                f"span {newest} and those before it hold no held-out row to judge a model by; "
+                "shorten data.holdout_block, or wait for more rows"
+            )
+        return numbers, found
 
     def _holdout(self, number: int) -> npt.NDArray[np.bool_]:
         data = self.loop.data

@@ -30,6 +30,8 @@ class Gate(Strict):
     over whole blocks of time (`data.holdout_block`):
 
     - `min_improvement`: the estimate of the improvement has to reach it.
+    - `new` is the newest span's holdout, and that of the spans before it as far as it is of
+      fewer than four blocks, because spans are short or chance held out few.
     - `max_regression` on `new`: the challenger has to prove itself, the whole
       interval lies above `-max_regression` (so 0 asks for a proven improvement).
     - `max_regression` on `old` and `slices`: these are many and small, so the
@@ -43,7 +45,7 @@ class Gate(Strict):
 
     metric: Metric
     on: Literal["new", "old", "slices"] = Field(
-        description="holdout of the newest span, of each older span and of all of these together, "
+        description="holdout of the newest rows, of each older span and of all of these together, "
         "or of each named slice",
     )
     min_improvement: float | None = None

@@ -27,8 +27,8 @@ class SpanSource(Protocol):
         """Rows of the newest span and a sample of the older accepted ones, no holdout row."""
         ...
 
-    def holdout_rows(self, number: int, /) -> pd.DataFrame:
-        """Rows of a span that no training sees."""
+    def recent_holdout(self, newest: int, /) -> tuple[list[int], pd.DataFrame]:
+        """The newest rows that no training sees, behind the numbers of their spans."""
         ...
 
     def accepted(self) -> list[Any]:
@@ -93,7 +93,8 @@ class TrainingSet:
 def prepare(loop: Loop, lake: SpanSource, newest: int, *, seed: int) -> TrainingSet:
     """The training set with a span as its newest, older accepted spans replayed.
 
-    The holdout is that of the newest span. The same lake, span and seed give the same set.
+    The holdout is that of the newest span, and of earlier ones as far as it is short of blocks of
+    time. The same lake, span and seed give the same set.
 
     Raises:
         LakeError: a span is damaged.
@@ -101,10 +102,11 @@ def prepare(loop: Loop, lake: SpanSource, newest: int, *, seed: int) -> Training
     """
     older = [s.number for s in lake.accepted() if s.number < newest]
     replayed = older if loop.data.replay_rows else []
+    _, holdout = lake.recent_holdout(newest)
     return TrainingSet.of(
         loop,
         lake.training_rows(newest, seed=seed),
-        lake.holdout_rows(newest),
+        holdout,
         spans=[*replayed, newest],
     )
 

@@ -1,5 +1,6 @@
 """Whole evaluations of real ONNX models over a real lake, with known truths."""
 
+import re
 from datetime import timedelta
 
 import numpy as np
@@ -96,6 +97,34 @@ def test_rows_are_drawn_by_the_block_that_they_were_held_out_with(by_blocks):
     (seen,) = found.about("log_loss", "new")
     assert seen.rows == seen.blocks * 600
     assert f"{seen.rows:,} rows in {seen.blocks} blocks)" in found.reason
+
+
+def test_spans_of_one_day_are_judged_by_the_days_held_out_before_them(
+    loop, lake, rows, model, accept
+):
+    by_day = loop.data.model_copy(update={"holdout_block": timedelta(days=1)})
+    daily = loop.model_copy(update={"data": by_day})
+    lake = Lake(str(lake.store.url("")), daily)
+    for day in range(30):
+        frame = rows(60, weights=(2, 2), seed=day)
+        lake.write(frame.assign(at=frame["at"] + pd.Timedelta(days=day)), source="collector")
+        lake.judge(Verdict(span=day + 1, accepted=True, at=frame["at"][0]))
+
+    found = evaluate(
+        daily, lake, champion=model(2, 0), challenger=model(2, 2), span=30, seed=1, resamples=300
+    )
+
+    (seen,) = found.about("log_loss", "new")
+    assert seen.blocks == 4
+    assert seen.rows == 4 * 60
+    first, last = map(int, re.fullmatch(r"spans (\d+) to (\d+)", seen.group).groups())
+    assert last == 30
+    assert all(
+        int(c.group.split()[1]) < first
+        for c in found.about("log_loss", "old")
+        if c.group.startswith("span ")
+    )
+    assert found.reason.startswith(f"Blessed: log loss on spans {first} to 30 falls")
 
 
 def test_a_single_held_out_block_blesses_nothing_and_is_reported(by_blocks):
@@ -205,7 +234,7 @@ def test_a_span_without_held_out_rows_is_a_clear_error(judge, model, lake, rows,
     free = frame[~is_holdout(frame["at"], loop.data.holdout, loop.data.holdout_block)]
     lake.write(free, source="table")
 
-    with pytest.raises(LakeError, match="span 1 holds no held-out row to evaluate on"):
+    with pytest.raises(LakeError, match="span 1 and those before it hold no held-out row"):
         judge(None, model(2, 0), span=1)
 
 

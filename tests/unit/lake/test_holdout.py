@@ -8,7 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kontinual.lake import is_holdout
+from kontinual.errors import LakeError
+from kontinual.lake import Lake, is_holdout
+from kontinual.spec import NumberFeature
 
 DAY = timedelta(days=1)
 MOMENTS = st.lists(
@@ -97,3 +99,51 @@ def test_training_and_holdout_share_no_day_and_lose_no_row(lake, rows, verdict):
     assert not set(training["at"].dt.date) & set(held["at"].dt.date)
     assert len(set(training["order"]) | set(held["order"])) == 800
     assert np.isclose(len(held) / 800, 0.25, atol=0.06)
+
+
+@pytest.fixture
+def daily(lake, rows, verdict):
+    """Thirty accepted spans of a day each, of which every fourth or so is held out."""
+    for day in range(30):
+        lake.write(rows(24, first=24 * day), source="collector")
+        lake.judge(verdict(day + 1))
+    return lake
+
+
+def test_where_a_span_holds_out_few_blocks_those_before_it_are_new_as_well(daily):
+    numbers, held = daily.recent_holdout(30)
+
+    assert numbers == list(range(numbers[0], 31))
+    assert numbers[0] > 1
+    assert held["at"].dt.date.nunique() == 4
+    one_by_one = pd.concat([daily.holdout_rows(n) for n in numbers], ignore_index=True)
+    pd.testing.assert_frame_equal(held, one_by_one)
+
+
+def test_a_span_with_enough_blocks_is_new_alone(lake, rows, verdict):
+    for number in (1, 2):
+        lake.write(rows(24 * 40, first=24 * 40 * (number - 1)), source="table")
+        lake.judge(verdict(number))
+
+    numbers, held = lake.recent_holdout(2)
+
+    assert numbers == [2]
+    pd.testing.assert_frame_equal(held, lake.holdout_rows(2))
+
+
+def test_what_was_refused_or_lacks_a_declared_column_is_not_new(daily, loop, verdict):
+    held_out = [n for n in range(1, 31) if len(daily.holdout_rows(n))]
+    daily.judge(verdict(held_out[-2], accepted=False))
+    assert held_out[-2] not in daily.recent_holdout(30)[0]
+
+    more = [*loop.data.features, NumberFeature(name="new", type="number", range=(0, 1))]
+    grown = loop.model_copy(update={"data": loop.data.model_copy(update={"features": more})})
+    later = Lake("unused", grown, store=daily.store)
+    frame = daily.read(30).assign(new=0.5)
+    frame["order"] = "later-" + frame["order"]
+    frame["at"] += DAY
+    while is_holdout(frame["at"], 0.25, DAY).any():
+        frame["at"] += DAY
+    later.write(frame, source="collector")
+    with pytest.raises(LakeError, match="span 31 and those before it hold no held-out row"):
+        later.recent_holdout(31)

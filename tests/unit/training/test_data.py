@@ -28,8 +28,8 @@ class _Lake:
         self.seeds.append(seed)
         return self._make(50, seed=newest)
 
-    def holdout_rows(self, number: int, /) -> pd.DataFrame:
-        return self._make(20, seed=100 + number)
+    def recent_holdout(self, newest: int, /) -> tuple[list[int], pd.DataFrame]:
+        return [newest], self._make(20, seed=100 + newest)
 
 
 def test_the_newest_span_and_the_older_accepted_ones_are_named(
