@@ -5,8 +5,11 @@ Three signs, each for the values, and for "null or not":
 1. the feature alone ranks the labels almost perfectly (ROC AUC above 0.98);
 2. one single value (or null) separates them as well;
 3. one value stands, in bulk, on rows of one label only, and so seldom does this
-   happen by chance that it is no accident: with a share q of rows of that label,
-   n such rows in a row have probability q^n.
+   happen by chance that it is no accident. Few exceptions are a sign only where many
+   were to be expected: of a label that 99.7 % of all rows have, 99.7 % of any value's
+   rows have it too.
+
+Of few rows with the rarer label the first two say nothing: chance alone ranks three of them well.
 """
 
 import math
@@ -25,7 +28,16 @@ __all__ = ["check_leakage", "roc_auc"]
 MAX_AUC = 0.98
 BULK = 0.2
 """Share of one label's rows that a tell-tale value must cover."""
-PURITY = 0.995
+MAX_EXCEPTIONS = 0.005
+"""Share of a tell-tale value's rows that may have the other label."""
+MAX_OF_EXPECTED = 0.01
+"""Exceptions of a tell-tale value, as a share of those of a value that says nothing.
+
+A good feature lowers a risk tenfold or more; all but none of it is what only the label knows.
+"""
+FEWEST = 10
+"""Rows of the rarer label that a ranking needs: noise ranks r of them with a ROC AUC of
+0.98 by a chance of at most (0.02 e)^r, which is 2e-13."""
 _LOG_CHANCE = -30.0  # about 1e-13
 _TOP = 20
 
@@ -45,7 +57,7 @@ def check_leakage(
     One that did so in the accepted span before as well was judged then, and is
     only noted now.
     """
-    if label not in frame.columns or frame[label].isna().any() or frame[label].nunique() != 2:
+    if not _both_labels(frame, label):
         return []
     found = []
     for name, expectation in expected.items():
@@ -53,9 +65,13 @@ def check_leakage(
             continue
         sign = _sign(frame[name], frame[label], expectation)
         if sign:
-            known = previous is not None and name in previous.columns and label in previous.columns
-            old = known and _sign(previous[name], previous[label], expectation)  # type: ignore[index]
-            found.append(_finding(name, label, sign, known_before=bool(old)))
+            known = (
+                previous is not None
+                and name in previous.columns
+                and _both_labels(previous, label)
+                and _sign(previous[name], previous[label], expectation) is not None
+            )
+            found.append(_finding(name, label, sign, known_before=known))
     return found
 
 
@@ -66,6 +82,11 @@ def roc_auc(scores: npt.NDArray[np.float64], labels: Labels) -> float:
     negatives = len(labels) - positives
     total = float(ranks[labels == 1].sum())
     return (total - positives * (positives + 1) / 2) / (positives * negatives)
+
+
+def _both_labels(frame: pd.DataFrame, label: str) -> bool:
+    """Has each row a label, and are there rows of both?"""
+    return label in frame.columns and set(frame[label].unique()) == {0, 1}
 
 
 def _finding(name: str, label: str, sign: str, *, known_before: bool) -> Finding:
@@ -82,14 +103,12 @@ def _sign(
     column: "pd.Series[Any]", label: "pd.Series[Any]", expectation: Expectation
 ) -> str | None:
     labels = np.asarray(label, dtype=np.int64)
-    if len(labels) < 2 or labels.min() == labels.max():
-        return None
     values = list(_common_values(column))
-    return (
-        next((s for v, mask in values for s in _separates(v, mask, labels)), None)
-        or next((s for v, mask in values for s in _tells(v, mask, labels)), None)
-        or _ranking(column, labels, expectation)
-    )
+    told = next((s for v, mask in values for s in _tells(v, mask, labels)), None)
+    if np.bincount(labels).min() < FEWEST or column.isna().all():
+        return told
+    separated = next((s for v, mask in values for s in _separates(v, mask, labels)), None)
+    return separated or told or _ranking(column, labels, expectation)
 
 
 def _common_values(column: "pd.Series[Any]") -> Iterator[tuple[str, Mask]]:
@@ -114,14 +133,28 @@ def _separates(value: str, mask: Mask, labels: Labels) -> Iterator[str]:
 def _tells(value: str, mask: Mask, labels: Labels) -> Iterator[str]:
     count = int(mask.sum())
     for side in (0, 1):
-        same = int((labels[mask] == side).sum())
-        share = float(np.mean(labels == side))
-        bulk = same / int((labels == side).sum())
-        if same >= PURITY * count and bulk >= BULK and count * math.log(share) < _LOG_CHANCE:
+        others = int((labels[mask] != side).sum())
+        rate = float(np.mean(labels != side))
+        bulk = (count - others) / int((labels == side).sum())
+        few = others <= count * min(MAX_EXCEPTIONS, MAX_OF_EXPECTED * rate)
+        if few and bulk >= BULK and _log_chance(others, count, rate) < _LOG_CHANCE:
             yield (
                 f"{value} stands on {percent(bulk)} of the rows with label {side} and on "
-                f"{'none' if same == count else count - same} of the others"
+                f"{others or 'none'} of the others"
             )
+
+
+def _log_chance(found: int, count: int, rate: float) -> float:
+    """Chance, at most, that of so many rows so few are exceptions, at an expected rate.
+
+    Chernoff's bound of the binomial's lower tail (Hoeffding 1963, theorem 1), which holds
+    for rows drawn without replacement too; exact where there is no exception.
+    """
+    share = found / count
+    divergence = (1 - share) * math.log((1 - share) / (1 - rate))
+    if found:
+        divergence += share * math.log(share / rate)
+    return -count * divergence
 
 
 def _ranking(column: "pd.Series[Any]", labels: Labels, expectation: Expectation) -> str | None:
@@ -129,7 +162,7 @@ def _ranking(column: "pd.Series[Any]", labels: Labels, expectation: Expectation)
         scores = _target_means(column.astype(str), labels)
     else:
         scores = np.asarray(column.astype("float64"))
-        scores = np.where(np.isnan(scores), np.nanmedian(scores), scores) if len(scores) else scores
+        scores = np.where(np.isnan(scores), np.nanmedian(scores), scores)
     auc = roc_auc(scores, labels)
     if not max(auc, 1 - auc) > MAX_AUC:
         return None

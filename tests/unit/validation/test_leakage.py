@@ -1,8 +1,9 @@
 """A feature that gives the label away is refused; an honest one, however good, is not."""
 
 import numpy as np
+import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from kontinual.validation.leakage import check_leakage, roc_auc
@@ -21,6 +22,20 @@ def only_for(frame, column, value, *, label, share=1.0):
     frame = frame.astype({column: object} if isinstance(value, str) else {column: float})
     frame.loc[frame.index[rows[: round(share * len(rows))]], column] = value
     return frame
+
+
+def labelled(rows, positives, *, seed=0):
+    """Visits whose features say nothing of the label."""
+    rng = np.random.default_rng(seed)
+    return pd.DataFrame(
+        {
+            "weight": rng.gamma(4, 20, rows),
+            "outside": np.where(rng.random(rows) < 0.02, 55.0, np.nan),
+            "pages": rng.integers(1, 3, rows),
+            "country": rng.choice(["AT", "CH", "DE", "FR"], rows, p=[0.1, 0.1, 0.6, 0.2]),
+            "bought": rng.permutation(np.arange(rows) < positives).astype(int),
+        }
+    )
 
 
 def test_honest_features_give_nothing_away(check, visits):
@@ -60,6 +75,61 @@ def test_rare_categories_prove_nothing(check, visits):
     assert check(frame) == []
 
 
+@settings(
+    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(
+    st.sampled_from([200, 1000, 5000, 20_000]),
+    st.sampled_from([0.001, 0.003, 0.01, 0.05, 0.5, 0.95, 0.997]),
+    st.integers(0, 2**32 - 1),
+)
+def test_noise_gives_nothing_away_however_rare_a_label_is(check, rows, share, seed):
+    positives = min(max(1, round(share * rows)), rows - 1)
+    assert check(labelled(rows, positives, seed=seed)) == []
+
+
+@pytest.mark.parametrize("share", [0.001, 0.003, 0.997])
+def test_noise_gives_nothing_away_in_large_spans(check, share):
+    for seed in range(5):
+        assert check(labelled(100_000, round(share * 100_000), seed=seed)) == []
+
+
+def test_a_value_that_lowers_a_small_risk_tenfold_is_honest(check):
+    frame = labelled(100_000, 300)
+    risky = frame["bought"].to_numpy() == 1
+    frame.loc[risky, "pages"] = np.where(np.arange(300) < 30, 1, 2)
+    assert check(frame) == []
+
+
+@pytest.mark.parametrize("share", [0.003, 0.05, 0.5, 0.95])
+@pytest.mark.parametrize("label", [0, 1])
+@pytest.mark.parametrize("covered", [0.5, 1.0])
+def test_a_leak_is_found_however_rare_a_label_is(check, share, label, covered):
+    frame = labelled(50_000, round(share * 50_000))
+    (found,) = check(only_for(frame, "pages", 0, label=label, share=covered))
+    assert (found.feature, found.refuses) == ("pages", True)
+
+
+@pytest.mark.parametrize("share", [0.003, 0.05, 0.5])
+def test_a_ranking_leak_is_found_however_rare_a_label_is(check, share):
+    frame = labelled(50_000, round(share * 50_000))
+    frame["weight"] += 1000 * frame["bought"]
+    (found,) = check(frame)
+    assert found.feature == "weight"
+
+
+def test_a_leak_of_few_positives_is_found_by_its_value(check):
+    (found,) = check(only_for(labelled(20_000, 6), "pages", 0, label=1))
+    assert "0.0 stands on 100 % of the rows with label 1 and on none" in found.sentence
+
+
+def test_a_few_exceptions_hide_no_leak_of_the_rare_label(check):
+    frame = only_for(labelled(100_000, 1000), "pages", 0, label=1, share=0.9)
+    frame.loc[np.flatnonzero(frame["bought"] == 0)[:4], "pages"] = 0
+    (found,) = check(frame)
+    assert "stands on 90 % of the rows with label 1 and on 4 of the others" in found.sentence
+
+
 def test_what_was_accepted_before_is_only_noted(check, visits):
     before, now = (only_for(visits(seed=s), "weight", -1.0, label=1) for s in (1, 2))
     (found,) = check(now, before)
@@ -69,6 +139,15 @@ def test_what_was_accepted_before_is_only_noted(check, visits):
 
 def test_a_label_with_one_class_can_not_be_given_away(check, visits):
     assert check(visits().assign(bought=1)) == []
+
+
+@pytest.mark.parametrize("odd", [np.nan, np.inf, 2])
+def test_labels_that_are_no_labels_are_not_judged_here(check, visits, odd):
+    before, now = (only_for(visits(seed=s), "weight", -1.0, label=1) for s in (1, 2))
+    odd_before = before.astype({"bought": float})
+    odd_before.loc[0, "bought"] = odd
+    assert check(odd_before) == []
+    assert [f.refuses for f in check(now, odd_before)] == [True]
 
 
 @settings(max_examples=50, deadline=None)
