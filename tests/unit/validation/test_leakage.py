@@ -130,6 +130,20 @@ def test_a_few_exceptions_hide_no_leak_of_the_rare_label(check):
     assert "stands on 90 % of the rows with label 1 and on 4 of the others" in found.sentence
 
 
+def test_labels_that_alternate_make_no_leak_of_a_category(check):
+    frame = labelled(2000, 1000)
+    frame["bought"] = np.arange(2000) % 2
+    assert check(frame) == []
+
+
+def test_a_category_of_many_values_that_ranks_the_label_is_refused(check, visits):
+    frame = visits()
+    buyer = np.where(frame["bought"] == 1, "buyer", "visitor")
+    frame["country"] = [f"{b}{i % 50}" for i, b in enumerate(buyer)]
+    (found,) = check(frame)
+    assert "alone it ranks the rows with ROC AUC" in found.sentence
+
+
 def test_what_was_accepted_before_is_only_noted(check, visits):
     before, now = (only_for(visits(seed=s), "weight", -1.0, label=1) for s in (1, 2))
     (found,) = check(now, before)
