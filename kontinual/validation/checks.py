@@ -17,6 +17,8 @@ __all__ = ["check_rows"]
 Expectations = Mapping[str, Expectation]
 _DOMINATED = 0.9
 """A feature whose commonest value had this share before may be constant for a while by chance."""
+_CHANCE = 1e-6
+"""What happens less often by chance is none: few values are easily all null, or all the same."""
 
 
 def check_rows(
@@ -120,6 +122,7 @@ def _nulls(
         yield Finding(
             check=Check.NULLS,
             feature=name,
+            refuses=before is None or before.null_share**now.rows < _CHANCE,
             sentence=f"`{name}`: every value is null, so there is nothing to learn from it",
         )
 
@@ -137,7 +140,7 @@ def _type(now: Tally, expectation: Expectation) -> Iterator[Finding]:
 
 
 def _constant(now: Tally, previous: Look | None, expectation: Expectation) -> Iterator[Finding]:
-    if now.varied or now.rows < 2:
+    if now.varied or now.present < 2:
         return
     value, name = now.first, expectation.name
     if expectation.label:
@@ -148,17 +151,26 @@ def _constant(now: Tally, previous: Look | None, expectation: Expectation) -> It
             "tell apart",
         )
         return
-    common = None
-    if previous is not None and name in previous.columns:
-        shares = previous.sample[name].value_counts(normalize=True)
-        common = float(shares.iloc[0]) if len(shares) else 0.0
+    common, values = _commonest(previous, name)
+    # The share that few values show may be too small, by three of its standard errors.
+    likely = min(1.0, common + 3 * math.sqrt(1 / (4 * max(1, values))))
     yield Finding(
         check=Check.CONSTANT,
         feature=name,
-        refuses=common is not None and common < _DOMINATED,
-        sentence=f"`{name}`: it has become constant, every row has {quoted(value)}"
-        + (f" (its commonest value had {percent(common)} before)" if common else ""),
+        refuses=common < _DOMINATED and likely ** (now.present - 1) < _CHANCE,
+        sentence=f"`{name}`: it has become constant, each of its {now.present} values is "
+        f"{quoted(value)}"
+        + (f" (its commonest value had {percent(common)} before)" if values else ""),
     )
+
+
+def _commonest(previous: Look | None, name: str) -> tuple[float, int]:
+    """Share of a column's commonest value, and how many values show it; 1 of none."""
+    if previous is None or name not in previous.columns:
+        return 1.0, 0
+    counts = previous.sample[name].value_counts()
+    values = int(counts.sum())
+    return (float(counts.iloc[0]) / values, values) if values else (1.0, 0)
 
 
 def _unseen(now: Tally, expectation: Expectation, limits: Validation) -> Iterator[Finding]:

@@ -50,19 +50,20 @@ class Measured(BaseModel):
     """(feature or empty, kind of anomaly, description), without drift and skew"""
 
 
-def slack(rows: int, others: int) -> dict[str, float]:
-    """What chance alone adds to a distance between samples of n and m rows, at most.
+def slack(values: int, others: int, *, categorical: bool) -> float:
+    """What chance alone adds to a distance between samples of n and m values, at most.
+
+    Nulls are no values: TFDV's distances leave them out.
 
     The Jensen-Shannon divergence (base 2) of B bins is biased upwards by about
     (B-1)/(8 ln 2) (1/n + 1/m) (Grosse et al. 2002); twice that is allowed for.
     A share's difference has a standard error of at most sqrt((1/n + 1/m)/4);
     three of these are.
     """
-    inverse = 1 / max(1, rows) + 1 / max(1, others)
-    return {
-        "number": 2 * (_BINS - 1) / (8 * math.log(2)) * inverse,
-        "category": 3 * math.sqrt(inverse / 4),
-    }
+    inverse = 1 / max(1, values) + 1 / max(1, others)
+    if categorical:
+        return 3 * math.sqrt(inverse / 4)
+    return 2 * (_BINS - 1) / (8 * math.log(2)) * inverse
 
 
 def measure(statistics: Any, schema: Any, *, previous: Any = None, trained: Any = None) -> Measured:
@@ -102,7 +103,7 @@ def _finding(distance: Distance) -> Finding:
         feature=distance.feature,
         sentence=f"`{distance.feature}`: {meaning}; the {distance.measure} is "
         f"{distance.value:.3f}, the limit {distance.limit:.3f} (validation.{keys}, plus what "
-        "chance adds with so many rows)",
+        "chance adds with so many values)",
     )
 
 

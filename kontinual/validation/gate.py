@@ -35,6 +35,7 @@ _TOLERATED = {  # TFDV knows no share for these; our own check of the same thing
     "FLOAT_TYPE_HAS_INF": Check.RANGE,
     "ENUM_TYPE_UNEXPECTED_STRING_VALUES": Check.UNSEEN,
     "FEATURE_TYPE_LOW_FRACTION_PRESENT": Check.NULLS,
+    "FEATURE_TYPE_NOT_PRESENT": Check.NULLS,
 }
 
 
@@ -169,14 +170,30 @@ def examine(
 def _measure(
     now: Subject, previous: Subject | None, trained: Subject | None, *, loop: Loop, schema: Any
 ) -> Measured:
-    others = [s.look.rows for s in (previous, trained) if s is not None] if previous else [0]
-    slack = distances.slack(now.look.rows, min(others))
+    limits = limited(
+        schema,
+        loop.validation,
+        drift_slack=_slack(now, previous),
+        skew_slack=_slack(now, trained),
+    )
     return distances.measure(
         now.statistics,
-        limited(schema, loop.validation, slack=slack),
+        limits,
         previous=previous.statistics if previous else None,
         trained=trained.statistics if trained else None,
     )
+
+
+def _slack(now: Subject, other: Subject | None) -> dict[str, float]:
+    """What chance adds to each feature's distance, by its values on both sides."""
+    others = other.look.tallies if other is not None else {}
+    return {
+        name: distances.slack(
+            tally.present, others[name].present, categorical=tally.expectation.categorical
+        )
+        for name, tally in now.look.tallies.items()
+        if name in others
+    }
 
 
 def _said_by_tfdv(measured: Measured, found: list[Finding]) -> list[Finding]:

@@ -40,7 +40,13 @@ def expectations(schema: Schema) -> dict[str, Expectation]:
     return {f.name: _expectation(f, domains.get(f.domain, ())) for f in schema.feature}
 
 
-def limited(schema: Schema, limits: Validation, *, slack: Mapping[str, float]) -> Schema:
+def limited(
+    schema: Schema,
+    limits: Validation,
+    *,
+    drift_slack: Mapping[str, float],
+    skew_slack: Mapping[str, float],
+) -> Schema:
     """A copy with the declaration's limits for drift, skew and unseen categories.
 
     A feature that is allowed more drift than others moves by nature, and over many
@@ -49,23 +55,24 @@ def limited(schema: Schema, limits: Validation, *, slack: Mapping[str, float]) -
     Args:
         schema: the kept schema; limits are not kept in it, they stand in the declaration.
         limits: the declaration's section.
-        slack: by kind of column (`number`, `category`): what chance adds to a distance.
+        drift_slack: what chance adds to a feature's drift, by name; nothing where it is not named.
+        skew_slack: the same for its skew.
     """
     copy = type(schema)()
     copy.CopyFrom(schema)
     for feature in copy.feature:
         own = limits.max_drift_by_feature.get(feature.name, 0.0)
-        drift = own or limits.max_drift
-        skew = 1.0 if own > limits.max_drift else limits.max_skew
+        drift = (own or limits.max_drift) + drift_slack.get(feature.name, 0.0)
+        skew = limits.max_skew + skew_slack.get(feature.name, 0.0)
+        if own > limits.max_drift:
+            skew = 1.0
         for comparator, limit in (
             (feature.drift_comparator, drift),
             (feature.skew_comparator, skew),
         ):
-            if feature.HasField("domain"):
-                comparator.infinity_norm.threshold = min(1.0, limit + slack["category"])
-            else:
-                divergence = comparator.jensen_shannon_divergence
-                divergence.threshold = min(1.0, limit + slack["number"])
+            category = feature.HasField("domain")
+            kind = "infinity_norm" if category else "jensen_shannon_divergence"
+            getattr(comparator, kind).threshold = min(1.0, limit)
         if feature.HasField("domain"):
             feature.distribution_constraints.min_domain_mass = 1 - limits.max_unseen
     return copy

@@ -19,6 +19,7 @@ class Tally:
     """Counts over all rows of one column.
 
     Attributes:
+        expectation: what is expected of the column.
         rows: all of them.
         nulls: rows without a value.
         odd: values of another type than expected; in parts with such values nothing else
@@ -36,7 +37,7 @@ class Tally:
     """
 
     def __init__(self, expectation: Expectation) -> None:
-        self._expectation = expectation
+        self.expectation = expectation
         self._vocabulary = frozenset(expectation.vocabulary)
         self.rows = self.nulls = self.odd = self.strangers = self.outside = 0
         self.example: Any = None
@@ -63,7 +64,7 @@ class Tally:
         self.nulls += len(column) - len(present)
         if present.empty:
             return
-        odd = _odd(present, self._expectation)
+        odd = _odd(present, self.expectation)
         if len(odd):
             self.example = odd.iloc[0] if not self.odd else self.example
             self.odd += len(odd)
@@ -71,7 +72,7 @@ class Tally:
         first = present.iloc[0] if self.first is None else self.first
         self.first = first
         self.varied = self.varied or bool((present != first).any())
-        if self._expectation.categorical:
+        if self.expectation.categorical:
             self._add_category(present)
         else:
             self._add_numbers(numbers(present))
@@ -88,7 +89,7 @@ class Tally:
         return MAX_STRANGERS + len(self._vocabulary)
 
     def _add_numbers(self, values: npt.NDArray[np.float64]) -> None:
-        low, high = self._expectation.low, self._expectation.high
+        low, high = self.expectation.low, self.expectation.high
         inside = np.isfinite(values)
         finite = values[inside]
         if len(finite):

@@ -75,6 +75,13 @@ def test_a_nullable_column_that_is_all_null_is_refused(check, visits):
     assert refusals(check(with_nulls(visits(), 1.0))) == {(Check.NULLS, "outside")}
 
 
+@pytest.mark.parametrize(("values_before", "refused"), [(3, False), (50, True)])
+def test_a_column_of_few_values_may_have_none_by_chance(check, visits, values_before, refused):
+    before = with_nulls(visits(seed=1), 1 - values_before / 1000)
+    found = check(with_nulls(visits(), 1.0), before)
+    assert [(f.check, f.refuses) for f in found] == [(Check.NULLS, refused)]
+
+
 @pytest.mark.parametrize(
     ("column", "values", "wanted"),
     [
@@ -129,6 +136,24 @@ def test_a_feature_that_nearly_always_was_constant_may_be_so_by_chance(check, vi
     (found,) = check(visits().assign(pages=7), before)
     assert found.check is Check.CONSTANT
     assert not found.refuses
+
+
+@pytest.mark.parametrize(
+    ("values", "values_before", "refused"),
+    [(3, 3, False), (3, 1000, False), (10, 10, False), (50, 50, True), (50, 1000, True)],
+)
+def test_few_values_may_all_be_the_same_by_chance(check, visits, values, values_before, refused):
+    before = visits(seed=1).assign(outside=np.arange(1000) % 2)
+    before = with_nulls(before.astype({"outside": float}), 1 - values_before / 1000)
+    now = with_nulls(visits().assign(outside=1.0), 1 - values / 1000)
+    (found,) = [f for f in check(now, before) if f.check is Check.CONSTANT]
+    assert found.refuses is refused
+    assert f"each of its {values} values is 1.0 (its commonest value had " in found.sentence
+
+
+def test_one_value_is_not_called_constant(check, visits):
+    now, before = (with_nulls(visits(seed=s), 0.999) for s in (1, 2))
+    assert check(now, before) == []
 
 
 def test_a_label_with_one_class_is_refused_even_in_the_first_span(check, visits):

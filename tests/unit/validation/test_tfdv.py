@@ -1,5 +1,7 @@
 """What is asked of TFDV, and what is made of its answers."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 
@@ -15,7 +17,6 @@ from kontinual.validation.subject import of_frame
 pytestmark = pytest.mark.data
 
 IGNORED = {"visit", "at"}
-NO_SLACK = {"number": 0.0, "category": 0.0}
 
 
 @pytest.fixture
@@ -35,11 +36,11 @@ def examined(loop):
     return run
 
 
-def drift_of(now, before, schema, expected, limits=None, **kinds):
+def drift_of(now, before, schema, expected, limits=None, slacks=None):
     limits = limits or Validation()
     return measure(
         describe(now, expected, ignore=IGNORED),
-        limited(schema, limits, slack=kinds or NO_SLACK),
+        limited(schema, limits, drift_slack=slacks or {}, skew_slack={}),
         previous=describe(before, expected, ignore=IGNORED),
     )
 
@@ -64,14 +65,16 @@ def test_rewriting_keeps_only_expected_columns(schema, expected):
 def test_limits_stand_in_a_copy_and_the_kept_schema_has_none(schema):
     before = to_text(schema)
     limits = Validation(max_drift=0.2, max_skew=0.25, max_drift_by_feature={"outside": 0.5})
-    copy = limited(schema, limits, slack={"number": 0.01, "category": 0.02})
+    drift, skew = {"outside": 0.01, "country": 0.02}, {"outside": 0.01, "country": 0.03}
+    copy = limited(schema, limits, drift_slack=drift, skew_slack=skew)
     by_name = {f.name: f for f in copy.feature}
     number = by_name["outside"]
     assert number.drift_comparator.jensen_shannon_divergence.threshold == pytest.approx(0.51)
     assert number.skew_comparator.jensen_shannon_divergence.threshold == 1  # none
     category = by_name["country"]
     assert category.drift_comparator.infinity_norm.threshold == pytest.approx(0.22)
-    assert category.skew_comparator.infinity_norm.threshold == pytest.approx(0.27)
+    assert category.skew_comparator.infinity_norm.threshold == pytest.approx(0.28)
+    assert by_name["pages"].drift_comparator.jensen_shannon_divergence.threshold == 0.2
     assert category.distribution_constraints.min_domain_mass == pytest.approx(0.98)
     assert to_text(schema) == before
 
@@ -98,10 +101,11 @@ def test_the_l_infinity_distance_is_the_greatest_change_of_a_share(schema, expec
 
 
 def test_small_samples_of_one_world_stay_below_what_chance_may_add(schema, expected, visits):
+    slacks = {n: slack(200, 200, categorical=e.categorical) for n, e in expected.items()}
     for seed in range(12):
         now, before = visits(200, seed=2 * seed), visits(200, seed=2 * seed + 1)
         limits = Validation(max_drift=1e-6)  # so that slack alone is the limit
-        measured = drift_of(now, before, schema, expected, limits, **slack(200, 200))
+        measured = drift_of(now, before, schema, expected, limits, slacks)
         assert findings(measured) == []
 
 
@@ -111,6 +115,43 @@ def test_a_moved_feature_is_found_by_name_and_size(schema, expected, visits):
     (found,) = findings(drift_of(now, visits(), schema, expected))
     assert (found.check, found.feature) == (Check.DRIFT, "outside")
     assert "not those of the accepted span before; the Jensen-Shannon" in found.sentence
+
+
+@pytest.fixture
+def sparse(visits):
+    """Visits of which few know the weather outside."""
+
+    def make(rows, values, *, seed, shift=0.0):
+        frame = visits(rows, seed=seed)
+        present = np.random.default_rng(seed).random(rows) < values / rows
+        frame["outside"] = (frame["outside"] + shift).where(present)
+        return frame
+
+    return make
+
+
+@pytest.mark.parametrize(("rows", "values"), [(1000, 3), (1000, 10), (1000, 50), (5000, 5)])
+def test_few_values_of_one_world_are_not_refused(examined, expected, sparse, rows, values):
+    spans = [sparse(rows, values, seed=s) for s in range(10)]
+    schema = infer(describe(spans[0], expected, ignore=IGNORED), expected)
+    for before, now in pairwise(spans):
+        assert examined(schema, now, before, before).reasons == []
+
+
+def test_few_values_that_moved_are_refused(examined, schema, sparse):
+    now, before, usual = (sparse(1000, 50, seed=s, shift=-50 * (s == 1)) for s in (1, 2, 3))
+    result = examined(schema, now, before, usual)
+    refused = {f.check for f in result.findings if f.refuses and f.feature == "outside"}
+    assert {Check.DRIFT, Check.SKEW} <= refused
+    assert "plus what chance adds with so many values" in result.reasons[-1]
+
+
+def test_a_span_without_any_of_few_values_is_noted_by_tfdv_too(examined, schema, sparse):
+    now, before = sparse(1000, 0, seed=1), sparse(1000, 3, seed=2)
+    result = examined(schema, now, before, before)
+    assert result.reasons == []
+    assert any("FEATURE_TYPE_NOT_PRESENT" in note for note in result.notes)
+    assert examined(schema, sparse(1000, 3, seed=3), now, now).reasons == []
 
 
 def test_a_limit_of_one_is_no_limit(schema, expected, visits):
