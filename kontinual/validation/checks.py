@@ -10,7 +10,7 @@ from kontinual.spec import Loop, Validation
 from kontinual.validation.expectation import Expectation
 from kontinual.validation.findings import Check, Finding, percent, quoted
 from kontinual.validation.look import Look
-from kontinual.validation.tally import Tally
+from kontinual.validation.tally import LARGEST, Tally
 
 __all__ = ["check_rows"]
 
@@ -95,6 +95,7 @@ def _column(
     if expectation.categorical:
         yield from _unseen(now, expectation, limits)
     else:
+        yield from _unfit(now)
         yield from _range(now, expectation, limits)
 
 
@@ -189,6 +190,19 @@ def _unseen(now: Tally, expectation: Expectation, limits: Validation) -> Iterato
         f"{', '.join(top)}{rest}; {percent(limits.max_unseen)} may be (validation.max_unseen). "
         "If they are right, add them in loop.yaml and run `kontinual schema accept`",
     )
+
+
+def _unfit(now: Tally) -> Iterator[Finding]:
+    """One such value is too many: training and serving refuse the matrix that holds it."""
+    if now.unfit:
+        name = now.expectation.name
+        yield Finding(
+            check=Check.TYPE,
+            feature=name,
+            sentence=f"`{name}`: {percent(now.unfit / now.rows)} of its values ({now.unfit} rows) "
+            f"are infinite, or too great for float32 (over {LARGEST:.1e}), and no model takes "
+            "them; mend the source, or write null where there is no value (`nullable: true`)",
+        )
 
 
 def _range(now: Tally, expectation: Expectation, limits: Validation) -> Iterator[Finding]:

@@ -32,7 +32,6 @@ _TOLERATED = {  # TFDV knows no share for these; our own check of the same thing
     "FLOAT_TYPE_SMALL_FLOAT": Check.RANGE,
     "INT_TYPE_BIG_INT": Check.RANGE,
     "INT_TYPE_SMALL_INT": Check.RANGE,
-    "FLOAT_TYPE_HAS_INF": Check.RANGE,
     "ENUM_TYPE_UNEXPECTED_STRING_VALUES": Check.UNSEEN,
     "FEATURE_TYPE_LOW_FRACTION_PRESENT": Check.NULLS,
     "FEATURE_TYPE_NOT_PRESENT": Check.NULLS,

@@ -208,10 +208,10 @@ def _values(sample: "pd.Series[Any]", tally: Tally) -> str:
     if present.empty:
         return "none"
     if pd.api.types.is_numeric_dtype(present):
-        low, middle, high = np.quantile(present.to_numpy(float), [0, 0.5, 1])
-        low = min(low, tally.low, tally.outside_low)
-        high = max(high, tally.high, tally.outside_high)
-        return f"{low:g} … {high:g}<br><small>median {middle:g}</small>"
+        values = present.to_numpy(float)
+        low = min(values.min(), tally.low, tally.outside_low)
+        high = max(values.max(), tally.high, tally.outside_high)
+        return f"{low:g} … {high:g}<br><small>median {np.median(values):g}</small>"
     top = present.value_counts(normalize=True).head(3)
     shown = ", ".join(f"{escape(str(v))} {percent(s)}" for v, s in top.items())
     return f"{shown}<br><small>{present.nunique()} values</small>"

@@ -46,7 +46,10 @@ def describe(frame: pd.DataFrame, expected: Mapping[str, Expectation], *, ignore
         ignore: columns left out, such as id and time; those with `_` are left out anyway.
     """
     table = tabulate(frame, expected, ignore=ignore)
-    return import_tfdv().generate_statistics_from_dataframe(table, stats_options())
+    tfdv, options = import_tfdv(), stats_options()
+    # It takes means of infinite values, too; that there are some is found without it.
+    with np.errstate(invalid="ignore", over="ignore"):
+        return tfdv.generate_statistics_from_dataframe(table, options)
 
 
 def stats_options() -> Any:

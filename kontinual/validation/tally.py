@@ -9,7 +9,10 @@ import pandas as pd
 
 from kontinual.validation.expectation import Expectation
 
-__all__ = ["Tally", "numbers"]
+__all__ = ["LARGEST", "Tally", "numbers"]
+
+LARGEST = float(np.finfo(np.float32).max)
+"""The greatest number that a model can be given; serving takes none beyond it."""
 
 MAX_STRANGERS = 10_000
 """Values outside the vocabulary that are told apart; a column of free text has no end of them."""
@@ -29,17 +32,18 @@ class Tally:
         varied: are there two different values?
         strangers: values outside the vocabulary, of a category.
         counts: how often each value stands, of a category.
-        outside: values out of range or infinite, of a number.
+        unfit: values that are infinite, or too great for float32, of a number.
+        outside: the other values out of range.
         outside_low: the least of them.
         outside_high: the greatest of them.
-        low: the least finite value, of a number; infinite where there is none.
-        high: the greatest finite value.
+        low: the least value that is not unfit, of a number; infinite where there is none.
+        high: the greatest.
     """
 
     def __init__(self, expectation: Expectation) -> None:
         self.expectation = expectation
         self._vocabulary = frozenset(expectation.vocabulary)
-        self.rows = self.nulls = self.odd = self.strangers = self.outside = 0
+        self.rows = self.nulls = self.odd = self.strangers = self.unfit = self.outside = 0
         self.example: Any = None
         self.first: Any = None
         self.varied = False
@@ -89,13 +93,15 @@ class Tally:
         return MAX_STRANGERS + len(self._vocabulary)
 
     def _add_numbers(self, values: npt.NDArray[np.float64]) -> None:
+        fit = np.abs(values) <= LARGEST
+        self.unfit += int((~fit).sum())
+        values = values[fit]
+        if not len(values):
+            return
+        self.low = min(self.low, float(values.min()))
+        self.high = max(self.high, float(values.max()))
         low, high = self.expectation.low, self.expectation.high
-        inside = np.isfinite(values)
-        finite = values[inside]
-        if len(finite):
-            self.low = min(self.low, float(finite.min()))
-            self.high = max(self.high, float(finite.max()))
-        inside &= values >= (-np.inf if low is None else low)
+        inside = values >= (-np.inf if low is None else low)
         inside &= values <= (np.inf if high is None else high)
         outside = values[~inside]
         if len(outside):

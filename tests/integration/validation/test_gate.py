@@ -111,6 +111,16 @@ def with_nulls(frame):
     return frame
 
 
+def with_an_infinite_value(frame):
+    frame.loc[3, "temp"] = np.inf
+    return frame
+
+
+def with_a_value_beyond_float32(frame):
+    frame.loc[3, "distance"] = -1e300
+    return frame
+
+
 def with_nulls_in_a_category(frame):
     frame.loc[frame.sample(frac=0.3, random_state=0).index, "origin"] = None
     return frame
@@ -129,6 +139,11 @@ def with_nulls_in_a_category(frame):
         (with_a_leak, "`precip`: it gives the label `late` away: being 0.77 or not alone"),
         (with_nulls, "`temp`: 30 % of its values are null"),
         (with_nulls_in_a_category, "`origin`: 30 % of its values are null"),
+        (with_an_infinite_value, "`temp`: 0.07 % of its values (1 rows) are infinite"),
+        (
+            with_a_value_beyond_float32,
+            "`distance`: 0.07 % of its values (1 rows) are infinite, or too great for float32",
+        ),
     ],
 )
 def test_a_poison_is_refused_by_name(may, judge, lake, tmp_path, poison, reason):

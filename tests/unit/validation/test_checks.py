@@ -119,10 +119,25 @@ def test_values_out_of_range_are_refused_above_the_limit(check, visits, outside,
     assert "outside [0, 400] lb, from 900 to 900" in found.sentence
 
 
-def test_infinity_is_out_of_every_range(check, visits):
+@pytest.mark.parametrize("column", ["weight", "pages", "bought"])
+@pytest.mark.parametrize("value", [np.inf, -np.inf, 3.5e38])
+def test_one_value_that_no_model_takes_is_refused(check, visits, column, value):
+    frame = visits().astype({column: float})
+    frame.loc[3, column] = value
+    (found,) = check(frame)
+    assert (found.check, found.feature, found.refuses) == (Check.TYPE, column, True)
+    assert found.sentence == (
+        f"`{column}`: 0.10 % of its values (1 rows) are infinite, or too great for float32 (over "
+        "3.4e+38), and no model takes them; mend the source, or write null where there is no "
+        "value (`nullable: true`)"
+    )
+
+
+def test_the_greatest_float32_is_a_number_out_of_range(check, visits):
     frame = visits()
-    frame.loc[frame.index[:50], "weight"] = np.inf
-    assert refusals(check(frame)) == {(Check.RANGE, "weight")}
+    frame.loc[3, "weight"] = float(np.finfo(np.float32).max)
+    (found,) = check(frame)
+    assert (found.check, found.refuses) == (Check.RANGE, False)
 
 
 def test_a_feature_that_became_constant_is_refused(check, visits):

@@ -51,6 +51,12 @@ def rejected(*reasons):
     return Verdict(span=2, accepted=False, reasons=list(reasons), at=NOW)
 
 
+def test_infinite_values_are_shown_as_they_are(page, visits):
+    frame = visits()
+    frame.loc[[3, 4], "weight"] = np.inf
+    assert f"{frame['weight'].min():g} … inf<br>" in page(frame)
+
+
 def test_the_verdict_stands_first_in_a_sentence(page):
     assert "Span 2 of shop: accepted" in page()
     html = page(verdict=rejected("`weight`: too heavy", "`pages`: too many"))
