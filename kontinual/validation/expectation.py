@@ -2,6 +2,7 @@
 
 from typing import Literal
 
+import numpy as np
 from pydantic import BaseModel, ConfigDict
 
 from kontinual.spec import CategoryFeature, Loop
@@ -44,6 +45,8 @@ def _of_feature(feature: object) -> Expectation:
             vocabulary=tuple(feature.vocabulary),
         )
     low, high = feature.range  # type: ignore[attr-defined]
+    if feature.type == "integer":  # type: ignore[attr-defined]
+        low, high = float(np.ceil(low)), float(np.floor(high))
     return Expectation(
         name=feature.name,  # type: ignore[attr-defined]
         type=feature.type,  # type: ignore[attr-defined]

@@ -72,7 +72,8 @@ def validate_span(loop: Loop, lake: Lake, number: int, *, report: Path) -> Verdi
 
     Raises:
         LakeError: the span or an earlier one can not be read; nothing is judged then.
-        SpecError: `validation.beam` names an option that there is not; nothing is judged then.
+        SpecError: `validation.beam` names an option that there is not, or the range of a whole
+            number reaches beyond 2^53; nothing is judged then.
         KontinualError: TFDV is missing or failed; nothing is judged then.
     """
     pipeline_options(loop.validation.beam)  # a mistake in them should not wait for a large span

@@ -73,6 +73,7 @@ def accept(lake: Lake, proposal: Proposal, *, by: str, reason: str) -> SchemaVer
 
     Raises:
         LakeError: another version came into force since the proposal was made.
+        SpecError: a whole number of the span would widen a range beyond 2^53.
     """
     if not proposal.changes:
         return None

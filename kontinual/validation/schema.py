@@ -5,23 +5,32 @@ from typing import Any
 
 from google.protobuf import text_format
 
-from kontinual.errors import LakeError
+from kontinual.errors import LakeError, SpecError
 from kontinual.spec import Validation
 from kontinual.validation.expectation import Expectation
 from kontinual.validation.statistics import import_tfdv
 
 __all__ = ["expectations", "infer", "limited", "parse", "rewrite", "to_text"]
 
+MAX_WHOLE = 2**53  # float64, which a declaration's bounds are, holds every one up to here
 Schema = Any  # tensorflow_metadata.proto.v0.schema_pb2.Schema, known in the data environment only
 
 
 def infer(statistics: Any, expected: Mapping[str, Expectation]) -> Schema:
-    """The schema that TFDV infers of a first span, tightened by what is declared."""
+    """The schema that TFDV infers of a first span, tightened by what is declared.
+
+    Raises:
+        SpecError: the range of a whole number reaches beyond 2^53.
+    """
     return rewrite(import_tfdv().infer_schema(statistics), expected)
 
 
 def rewrite(schema: Schema, expected: Mapping[str, Expectation]) -> Schema:
-    """The schema with exactly the expected columns, each with its type, presence and domain."""
+    """The schema with exactly the expected columns, each with its type, presence and domain.
+
+    Raises:
+        SpecError: the range of a whole number reaches beyond 2^53.
+    """
     kept = {f.name: f for f in schema.feature}
     result = type(schema)()
     for name, expectation in expected.items():
@@ -123,13 +132,21 @@ def _set_domain(feature: Any, expectation: Expectation) -> None:
     if expectation.categorical:
         feature.domain = expectation.name
         return
-    domain = feature.int_domain if expectation.type == "integer" else feature.float_domain
-    number = int if expectation.type == "integer" else float
+    whole = expectation.type == "integer"
+    domain = feature.int_domain if whole else feature.float_domain
     domain.SetInParent()
-    if expectation.low is not None:
-        domain.min = number(expectation.low)
-    if expectation.high is not None:
-        domain.max = number(expectation.high)
+    for field, bound in (("min", expectation.low), ("max", expectation.high)):
+        if bound is not None:
+            setattr(domain, field, _whole(bound, expectation.name) if whole else bound)
+
+
+def _whole(bound: float, name: str) -> int:
+    if not abs(bound) <= MAX_WHOLE:
+        raise SpecError(
+            f"`{name}`: whole numbers are exact up to 2^53 only, but its range reaches to "
+            f"{bound:g}; declare a nearer bound, or `type: number`"
+        )
+    return int(bound)
 
 
 def _expectation(feature: Any, vocabulary: tuple[str, ...]) -> Expectation:

@@ -5,7 +5,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from kontinual.errors import LakeError
+from kontinual.errors import LakeError, SpecError
 from kontinual.spec import Validation
 from kontinual.validation import declared, examine
 from kontinual.validation.distances import findings, measure, slack
@@ -47,6 +47,29 @@ def drift_of(now, before, schema, expected, limits=None, slacks=None):
 
 def test_the_inferred_schema_is_tightened_by_the_declaration(schema, expected):
     assert expectations(schema) == expected
+
+
+def pages_between(low, high, expected):
+    return expected | {"pages": expected["pages"].model_copy(update={"low": low, "high": high})}
+
+
+@pytest.mark.parametrize("bound", [2.0**53, 2.0**53 - 1, 200.0])
+def test_bounds_of_whole_numbers_are_kept_exactly(schema, expected, bound):
+    wide = pages_between(-bound, bound, expected)
+    assert expectations(parse(to_text(rewrite(schema, wide)), source="kept")) == wide
+
+
+@pytest.mark.parametrize("bound", [2.0**53 + 2, 1e30, np.inf])
+def test_bounds_of_whole_numbers_beyond_two_to_the_53_are_refused(schema, expected, bound):
+    with pytest.raises(SpecError, match=r"`pages`: whole numbers are exact up to 2\^53 only"):
+        rewrite(schema, pages_between(0, bound, expected))
+
+
+def test_a_range_of_whole_numbers_begins_and_ends_with_one(loop):
+    pages = loop.data.feature("pages").model_copy(update={"range": (0.5, 200.5)})
+    data = loop.data.model_copy(update={"features": [pages]})
+    expectation = declared(loop.model_copy(update={"data": data}))["pages"]
+    assert (expectation.low, expectation.high) == (1, 200)
 
 
 def test_a_schema_survives_being_written_and_read(schema, expected):
