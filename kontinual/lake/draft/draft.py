@@ -83,7 +83,8 @@ def draft_loop(
     order = moments.argsort(kind="stable")
     roles = {id, time, label, *leave_out}
     names = [column for column in frame.columns if column not in roles]
-    pace = Pace(moments.iloc[order])
+    positives = float(known.mean())
+    pace = Pace(moments.iloc[order], rarer=min(positives, 1 - positives))
     described = [describe(column, frame[column].iloc[order], pace.spans) for column in names]
     features = [found for found in described if isinstance(found, Feature)]
     left_out = {found.name: found.reason for found in described if isinstance(found, LeftOut)}
@@ -92,7 +93,7 @@ def draft_loop(
         raise LakeError(f"{source}: no column is left as a feature ({why or 'there is no other'})")
     _check_units(units, features, source=source)
     head = Head(name=name, id=id, time=time, label=label, delay=delay, history=history, units=units)
-    text = declaration(head, features, left_out, pace, positives=float(known.mean()))
+    text = declaration(head, features, left_out, pace, positives=positives)
     return Draft(text, parse_loop(text, source=source), left_out)
 
 

@@ -33,6 +33,7 @@ _LENGTHS = [
 _LONGEST_WINDOW = 90 * _DAY
 _SPANS = 3
 _WINDOW_ROWS = 1000
+_WINDOW_RARER = 200  # of them, with the rarer label: an AUC's standard error is 0.02 then
 
 
 class Pace:
@@ -40,9 +41,11 @@ class Pace:
 
     Args:
         times: moments of the rows, at least one.
+        rarer: share of the rows with the rarer label, above 0.
     """
 
-    def __init__(self, times: "pd.Series[Any]") -> None:
+    def __init__(self, times: "pd.Series[Any]", *, rarer: float = 0.5) -> None:
+        self.rarer = rarer
         self.rows = len(times)
         # Ingestion cuts from the midnight before the first row on.
         since = times - times.min().floor("D")
@@ -83,13 +86,21 @@ class Pace:
     @property
     def window(self) -> timedelta:
         """The shortest in which enough rows come for a judgement; 90 days at most."""
-        choices = [each.length for each in _LENGTHS if each.length <= _LONGEST_WINDOW]
-        enough = [length for length in choices if self.rows_in(length) >= _WINDOW_ROWS]
-        return min(enough, default=_LONGEST_WINDOW)
+        return self._window(_WINDOW_ROWS)
+
+    @property
+    def quality_window(self) -> timedelta:
+        """The same for a judgement by labels, of which the rarer ones count."""
+        return self._window(max(_WINDOW_ROWS, _WINDOW_RARER / self.rarer))
 
     def rows_in(self, length: timedelta) -> float:
         """Rows to be expected in a length of time."""
         return self.rows_per_day * (length / _DAY)
+
+    def _window(self, rows: float) -> timedelta:
+        choices = [each.length for each in _LENGTHS if each.length <= _LONGEST_WINDOW]
+        enough = [length for length in choices if self.rows_in(length) >= rows]
+        return min(enough, default=_LONGEST_WINDOW)
 
     def _rest(self, length: timedelta) -> float:
         """How full the last span is, in (0, 1]."""

@@ -203,7 +203,7 @@ def _watching(pace: Pace, slices: Sequence[str], *, steady: bool) -> list[str]:
     window, expected = pace.window, round(pace.rows_in(pace.window))
     enough = min(500, max(50, expected // 2))
     alerts = [
-        "{kind: quality_decay, threshold: 0.03, action: retrain, severity: critical}",
+        *_decay(pace, enough),
         *[f"{{kind: feature_drift, threshold: {DRIFT}, action: retrain}}"] * steady,
         f"{{kind: prediction_drift, threshold: {DRIFT}, action: retrain}}",
         "{kind: input_anomalies, threshold: 0.02, action: notify, severity: critical}",
@@ -227,6 +227,22 @@ def _watching(pace: Pace, slices: Sequence[str], *, steady: bool) -> list[str]:
         f"  cooldown: {_length(window)}",
         "",
     ]
+
+
+def _decay(pace: Pace, enough: int) -> list[str]:
+    """The alert for a fall of ROC AUC that is no chance: two standard errors of it.
+
+    One is about 0.3 / sqrt(rows with the rarer label), by Hanley & McNeil 1982 for an AUC around
+    0.75. So where a label is rare, more rows are asked for than of other alerts, over longer.
+    """
+    expected = round(pace.rows_in(pace.quality_window))
+    rows = max(enough, min(math.ceil(100 / pace.rarer), expected // 2))
+    threshold = min(0.4, max(0.03, math.ceil(60 / math.sqrt(rows * pace.rarer)) / 100))
+    more = f", min_rows: {rows}" if rows > enough else ""
+    if pace.quality_window > pace.window:
+        more += f", window: {_length(pace.quality_window)}"
+    about = f"kind: quality_decay, threshold: {threshold:g}, action: retrain, severity: critical"
+    return [f"{{{about}{more}}}  # chance alone does half of it"]
 
 
 def _length(time: timedelta) -> str:

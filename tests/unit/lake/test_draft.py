@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from kontinual.errors import KontinualError, LakeError
 from kontinual.lake import Draft, Lake, draft_loop, ingest_history, read_table
 from kontinual.lake.draft.pace import Pace
-from kontinual.spec import AlertKind, CategoryFeature, parse_loop
+from kontinual.model import quality
+from kontinual.spec import AlertKind, CategoryFeature, parse_duration, parse_loop
 
 FIRST = datetime(2026, 1, 1, tzinfo=UTC)
 MOMENTS = st.datetimes(datetime(1990, 1, 1), datetime(2100, 1, 1))
@@ -198,6 +199,32 @@ def test_a_history_is_cut_into_three_spans_at_least_and_the_last_is_no_short_res
 def test_the_window_is_the_shortest_in_which_a_thousand_rows_come(every: str, window: str):
     frame = hourly().assign(time=pd.date_range(FIRST, periods=2000, freq=every))
     assert f"  window: {window}  #" in draft(frame).text
+
+
+@pytest.mark.parametrize(
+    ("share", "window", "min_rows", "threshold"),
+    [(0.5, None, None, 0.04), (0.1, "7d", 1000, 0.06), (0.02, "7d", 5000, 0.06)],
+)
+def test_rare_positives_are_judged_by_more_rows_and_never_by_what_chance_does(
+    share: float, window: str | None, min_rows: int | None, threshold: float
+):
+    rows = 40_000
+    frame = hourly(rows).assign(time=pd.date_range(FIRST, periods=rows, freq="1min"))
+    made = draft(frame.assign(label=(np.arange(rows) % round(1 / share) == 0).astype(int))).loop
+    alert = made.monitoring.alert(AlertKind.QUALITY_DECAY)
+    assert alert is not None
+    assert (alert.min_rows, alert.threshold) == (min_rows, threshold)
+    assert alert.window == (parse_duration(window) if window else None)
+
+    rng = np.random.default_rng(0)
+    fewest = min_rows or made.monitoring.min_rows
+    rarer = round(fewest * share)
+    falls = []
+    for _ in range(300):  # an AUC of 0.76, as on the holdout
+        labels = np.repeat([1, 0], [rarer, fewest - rarer])
+        scores = 1 / (1 + np.exp(-rng.normal(labels.astype(float))))
+        falls.append(0.76 - quality(labels, scores).roc_auc)
+    assert np.mean(np.array(falls) > threshold) < 0.06
 
 
 def test_limits_are_wider_where_the_history_goes_beyond_the_usual_ones():
