@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from kontinual.errors import TrainingError
-from kontinual.model.reference import Quality
+from kontinual.model.reference import Quality, score_bins
 
 __all__ = ["entropy", "quality"]
 
@@ -23,7 +23,7 @@ def quality(labels: npt.ArrayLike, scores: npt.ArrayLike) -> Quality:
             as every other log loss of Kontinual is.
 
     Returns:
-        The figures; `roc_auc` is 0.5 where all labels are the same, since no
+        The figures; both ROC AUCs are 0.5 where all labels are the same, since no
         order can be wrong then.
 
     Raises:
@@ -40,6 +40,7 @@ def quality(labels: npt.ArrayLike, scores: npt.ArrayLike) -> Quality:
     return Quality(
         rows=len(truth),
         roc_auc=_roc_auc(truth, score),
+        binned_roc_auc=_roc_auc(truth, score_bins(score)),
         log_loss=float(-np.mean(truth * np.log(cut) + (1 - truth) * np.log1p(-cut))),
         brier=float(np.mean((score - truth) ** 2)),
         base_rate=float(truth.mean()),
@@ -54,7 +55,9 @@ def entropy(scores: npt.ArrayLike) -> npt.NDArray[np.float64]:
     return loss
 
 
-def _roc_auc(truth: npt.NDArray[np.float64], score: npt.NDArray[np.float64]) -> float:
+def _roc_auc(
+    truth: npt.NDArray[np.float64], score: npt.NDArray[np.float64] | npt.NDArray[np.int64]
+) -> float:
     """Share of (positive, negative) pairs in the right order, ties counted half.
 
     By ranks, so that evaluation's bootstrap, which calls it thousands of

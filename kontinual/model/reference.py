@@ -30,6 +30,7 @@ class Quality(BaseModel):
 
     rows: int
     roc_auc: float
+    binned_roc_auc: float = Field(description="over `score_bins`, as monitoring sees labelled rows")
     log_loss: float
     brier: float
     base_rate: float = Field(description="share of label 1")

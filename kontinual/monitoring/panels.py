@@ -142,22 +142,24 @@ def _now(t: _Terms) -> list[Panel]:
 
 
 def _quality(t: _Terms) -> list[Panel]:
-    reference = f"max by (version) ({t.own('kontinual_reference_quality', _metric('roc_auc'))})"
-    loss = f"max by (version) ({t.own('kontinual_reference_quality', _metric('log_loss'))})"
+    def holdout(metric: str) -> str:
+        return f"max by (version) ({t.own('kontinual_reference_quality', _metric(metric))})"
+
     return [
         Panel(
             "ROC AUC",
             [
                 Query(t.own("kontinual:quality:roc_auc"), "version {{version}}"),
-                Query(reference, "holdout of {{version}}"),
+                Query(holdout("binned_roc_auc"), "holdout of {{version}}"),
             ],
-            f"Over the last {t.window}. A blue mark is the end of a run, a purple one a champion.",
+            f"Over the last {t.window}, by twenty bins of the score. "
+            "A blue mark is the end of a run, a purple one a champion.",
         ),
         Panel(
             "Log loss",
             [
                 Query(t.own("kontinual:quality:log_loss"), "version {{version}}"),
-                Query(loss, "holdout of {{version}}"),
+                Query(holdout("log_loss"), "holdout of {{version}}"),
             ],
         ),
         t.judged(

@@ -188,7 +188,7 @@ def _quality_decay(t: _Terms) -> list[RecordingRule]:
     loss = t.count("kontinual_outcome_log_loss_sum_total", where='slice="all"')
     brier = t.count("kontinual_outcome_brier_sum_total", where='slice="all"')
     rows = t.own("kontinual:quality:rows")
-    reference = t.reference("kontinual_reference_quality", where='metric="roc_auc"')
+    reference = t.reference("kontinual_reference_quality", where='metric="binned_roc_auc"')
     fall = f"{reference}\n- {t.own('kontinual:quality:roc_auc')}"
     return [
         RecordingRule("kontinual:quality:rows", counted),
@@ -200,7 +200,10 @@ def _quality_decay(t: _Terms) -> list[RecordingRule]:
 
 
 def _roc_auc(t: _Terms) -> str:
-    """The share of pairs of a positive and a negative in the right order; ties count half."""
+    """The share of pairs of a positive and a negative in the right order; ties count half.
+
+    Rows of one score bin tie, as they do in the holdout's `binned_roc_auc`.
+    """
     positives = t.count("kontinual_outcome_bin_total", by="bin", where='label="1"')
     negatives = t.count("kontinual_outcome_bin_total", by="bin", where='label="0"')
     below = t.count("kontinual_outcome_negatives_below_total", by="bin")

@@ -179,7 +179,7 @@ def _quality_decay(w: _World) -> list[dict[str, str]]:
     below = 0 if w.bad else w.rows / 2
     found = [
         w.counter("kontinual_outcomes_total", w.rows, slice="all", group="all"),
-        w.gauge("kontinual_reference_quality", 1, metric="roc_auc"),
+        w.gauge("kontinual_reference_quality", 1, metric="binned_roc_auc"),
     ]
     for b in range(SCORE_BINS):
         for label, full in ((low, 0), (high, top)):

@@ -19,6 +19,7 @@ from kontinual.serving.tally import LATENCY_BUCKETS
 __all__ = ["JournalCollector"]
 
 OWN = ("model", "version")
+QUALITY = ("roc_auc", "binned_roc_auc", "log_loss", "base_rate", "expected_log_loss")
 
 
 class JournalCollector(Collector):
@@ -91,11 +92,7 @@ class JournalCollector(Collector):
             for bin_name, share in zip(f.bins, f.shares, strict=True)
         )
         scores = (([str(i)], share) for i, share in enumerate(reference.score_shares))
-        quality = reference.quality
-        values = {
-            name: getattr(quality, name)
-            for name in ("roc_auc", "log_loss", "base_rate", "expected_log_loss")
-        }
+        quality = {name: getattr(reference.quality, name) for name in QUALITY}
         yield self._gauge(
             "reference_feature_share", "Share of training rows.", ["feature", "bin"], shares
         )
@@ -106,7 +103,7 @@ class JournalCollector(Collector):
             [],
             [([], reference.low_confidence_share)],
         )
-        yield self._gauge("reference_quality", "Value on holdout.", ["metric"], _keyed(values))
+        yield self._gauge("reference_quality", "Value on holdout.", ["metric"], _keyed(quality))
         yield self._gauge(
             "model_created_seconds",
             "Unix time the package was made.",

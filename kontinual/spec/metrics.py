@@ -23,7 +23,7 @@ Predictor (label `version` is its own):
 | kontinual_reference_feature_share | gauge | feature, bin | share of rows in training, > 0 |
 | kontinual_reference_score_share | gauge | bin | share of holdout rows, > 0 |
 | kontinual_reference_low_confidence_share | gauge | | share of holdout rows |
-| kontinual_reference_quality | gauge | metric | holdout value of roc_auc, log_loss, base_rate, expected_log_loss |
+| kontinual_reference_quality | gauge | metric | holdout value of roc_auc, binned_roc_auc, log_loss, base_rate, expected_log_loss |
 | kontinual_model_created_seconds | gauge | | Unix time the package was made |
 
 Collector:
@@ -44,8 +44,9 @@ Collector:
 | kontinual_unlabelled_rows | gauge | no version | predictions still waiting |
 
 `slice="all", group="all"` holds every row; each named slice adds its groups.
-With 20 score bins, ROC AUC over any window is, to the width of a bin,
-sum(pos_b * (below_b + neg_b / 2)) / (P * N) in PromQL.
+ROC AUC over the 20 score bins of any window is sum(pos_b * (below_b + neg_b / 2)) / (P * N)
+in PromQL. Rows of one bin tie, so it is less than the exact one, far less where positives are
+rare and most scores are in the lowest bin: its like on the holdout is `binned_roc_auc`.
 
 Trigger:
 

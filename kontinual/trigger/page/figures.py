@@ -110,7 +110,7 @@ class PrometheusFigures:
     def _figures(self, start: float, end: float, step: int) -> Figures:
         model = f'model="{self._loop.name}"'
         auc = f"max by (version) (kontinual:quality:roc_auc{{{model}}})"
-        best = f'max by (version) (kontinual_reference_quality{{{model}, metric="roc_auc"}})'
+        best = f'max by (version) (kontinual_reference_quality{{{model}, metric="binned_roc_auc"}})'
         rate = f"sum by (version) (rate(kontinual_requests_total{{{model}}}[{self._lately}]))"
         psi = (
             f"max by (feature) (kontinual:feature_psi{{{model}}} "

@@ -54,7 +54,13 @@ def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
     model = LogisticRegression().fit(matrix, labels)
     onnx = to_onnx(model, matrix[:1], options={"zipmap": False})
     quality = Quality(
-        rows=rows, roc_auc=0.9, log_loss=0.3, brier=0.1, base_rate=0.5, expected_log_loss=0.3
+        rows=rows,
+        roc_auc=0.9,
+        binned_roc_auc=0.89,
+        log_loss=0.3,
+        brier=0.1,
+        base_rate=0.5,
+        expected_log_loss=0.3,
     )
     folder = tmp_path_factory.mktemp("package")
     ModelPackage.write(

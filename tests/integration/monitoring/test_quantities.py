@@ -89,7 +89,7 @@ class Predictor:
         low = Gauge("kontinual_reference_low_confidence_share", "", names, **kept)
         low.labels(**self._who).set(0.01)
         quality = Gauge("kontinual_reference_quality", "", (*names, "metric"), **kept)
-        quality.labels(**self._who, metric="roc_auc").set(0.9)
+        quality.labels(**self._who, metric="binned_roc_auc").set(0.9)
         quality.labels(**self._who, metric="expected_log_loss").set(0.3)
 
     def count(self, bins: npt.NDArray[np.int64], scores: npt.NDArray[np.float64]) -> None:

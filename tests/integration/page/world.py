@@ -213,7 +213,7 @@ def _latest(now: datetime) -> Iterator[str]:
     yield f'kontinual_champion_info{{model="flights",version="4"}} 1 {now.timestamp():.0f}'
     yield "# TYPE kontinual_reference_quality gauge"
     for version in "1234":
-        labels = f'model="flights",version="{version}",metric="roc_auc"'
+        labels = f'model="flights",version="{version}",metric="binned_roc_auc"'
         yield f"kontinual_reference_quality{{{labels}}} 0.741 {now.timestamp():.0f}"
     yield "# TYPE kontinual:feature_psi gauge"
     drift = {"carrier": 0.31, "origin": 0.12, "hour": 0.03, "distance": 0.05, "temp": 0.9}

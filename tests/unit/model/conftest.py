@@ -19,7 +19,13 @@ def features() -> list[Feature]:
 @pytest.fixture
 def quality_at_birth() -> Quality:
     return Quality(
-        rows=100, roc_auc=0.7, log_loss=0.5, brier=0.2, base_rate=0.2, expected_log_loss=0.5
+        rows=100,
+        roc_auc=0.7,
+        binned_roc_auc=0.69,
+        log_loss=0.5,
+        brier=0.2,
+        base_rate=0.2,
+        expected_log_loss=0.5,
     )
 
 

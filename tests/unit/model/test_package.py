@@ -67,6 +67,15 @@ def test_a_manifest_of_another_format_is_refused_by_field(
         ModelPackage.read(folder)
 
 
+def test_a_manifest_without_a_figure_of_monitoring_is_refused_by_its_name(folder: Path) -> None:
+    manifest = json.loads((folder / "package.json").read_text())
+    del manifest["reference"]["quality"]["binned_roc_auc"]
+    (folder / "package.json").write_text(json.dumps(manifest))
+    missing = r"not a model package[\s\S]*reference\.quality\.binned_roc_auc\n  Field required"
+    with pytest.raises(ModelPackageError, match=missing):
+        ModelPackage.read(folder)
+
+
 def test_a_manifest_that_is_cut_off_is_refused(folder: Path) -> None:
     text = (folder / "package.json").read_text()
     (folder / "package.json").write_text(text[: len(text) // 2])

@@ -11,7 +11,7 @@ from hypothesis.extra.numpy import arrays
 from sklearn.metrics import brier_score_loss, log_loss, roc_auc_score
 
 from kontinual.errors import TrainingError
-from kontinual.model import entropy, quality
+from kontinual.model import entropy, quality, score_bins
 
 Floats = npt.NDArray[np.float64]
 
@@ -35,8 +35,9 @@ def test_the_figures_are_those_of_scikit_learn(rows: tuple[npt.NDArray[np.int64]
     assert found.base_rate == pytest.approx(labels.mean())
     if 0 < labels.sum() < len(labels):
         assert found.roc_auc == pytest.approx(roc_auc_score(labels, scores))
+        assert found.binned_roc_auc == pytest.approx(roc_auc_score(labels, score_bins(scores)))
     else:
-        assert found.roc_auc == 0.5
+        assert found.roc_auc == found.binned_roc_auc == 0.5
 
 
 @given(_rows)
@@ -46,6 +47,14 @@ def test_turning_scores_round_mirrors_the_auc(
     labels, scores = rows
     total = quality(labels, scores).roc_auc + quality(labels, 1 - scores).roc_auc
     assert total == pytest.approx(1)
+
+
+def test_the_binned_auc_ties_the_low_scores_of_rare_positives() -> None:
+    rng = np.random.default_rng(5)
+    scores = 1 / (1 + np.exp(4.45 - rng.normal(0, 1.2, 100_000)))
+    found = quality((rng.random(100_000) < scores).astype(int), scores)
+    assert found.base_rate == pytest.approx(0.02, abs=0.005)
+    assert found.roc_auc - found.binned_roc_auc > 0.1
 
 
 def test_a_calibrated_model_has_the_log_loss_that_it_expects() -> None:

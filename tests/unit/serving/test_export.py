@@ -70,3 +70,5 @@ def test_a_scrape_sees_rows_that_wait_and_bins_join_the_reference(package_folder
     assert counted == reference
     shares = [v for (n, labels), v in samples.items() if labels in reference and "share" in n]
     assert min(shares) > 0
+    binned = (("metric", "binned_roc_auc"), *own)
+    assert samples["kontinual_reference_quality", binned] == 0.79
