@@ -203,7 +203,8 @@ def ask(
 
 def psi(world: World) -> float:
     counts = np.bincount(world.bins, minlength=BINS)
-    p, q = (counts + 0.5) / (ROWS + 0.5 * BINS), world.reference
+    q = world.reference
+    p = (counts + q * BINS / 2) / (ROWS + BINS / 2)  # every bin expects many rows
     return float(((p - q) * np.log(p / q)).sum() - (BINS - 1) / ROWS)
 
 
