@@ -14,12 +14,10 @@ from prometheus_client import CollectorRegistry, Counter, Gauge
 from kontinual.collector.records import Ingested, Labelled, Matured
 from kontinual.collector.store import Store
 from kontinual.model import score_bins
+from kontinual.model.quality import EPSILON
 from kontinual.spec import SCORE_BINS, CategoryFeature, Loop
 
 __all__ = ["OutcomeCounters"]
-
-# Scores are float32; a certain and wrong one costs what the least distance from 0 or 1 does.
-_EPSILON = float(np.finfo(np.float32).eps)
 
 
 class OutcomeCounters:
@@ -156,6 +154,6 @@ def _values(row: Matured) -> dict[str, float]:
         "rows": 1,
         "positives": row.label,
         "score": row.score,
-        "log_loss": -math.log(min(max(chance, _EPSILON), 1 - _EPSILON)),
+        "log_loss": -math.log(min(max(chance, EPSILON), 1 - EPSILON)),
         "brier": (row.score - row.label) ** 2,
     }
