@@ -70,21 +70,41 @@ class KfpLauncher:
         return _process(found[0])
 
     def outcome(self, run: Run) -> RunRecord | None:
-        """The record of a run that has ended, however; None while it goes on."""
-        told = self._runs.get((run.process or {})["kfp_run"])
-        if told is not None and not told.has_ended:
+        """The record of a run that has ended, however; None while it goes on, or may yet appear."""
+        found = self._found(run)
+        if not all(told.has_ended for told in found) or (not found and self._may_appear(run)):
             return None
-        return self._records(run.id) or self._without_record(run, told)
+        self._doubts.pop(run.id, None)
+        return self._records(run.id) or self._without_record(run, found)
 
     def stop(self, run: Run) -> None:
         """Ask it to end; asking one that is ending or has ended changes nothing."""
-        told = self._runs.get((run.process or {})["kfp_run"])
-        if told is not None and not told.has_ended and told.state != "CANCELING":
-            self._runs.terminate(told.id)
+        for told in self._found(run):
+            if not told.has_ended and told.state != "CANCELING":
+                self._runs.terminate(told.id)
+
+    def _found(self, run: Run) -> list[KfpRun]:
+        """The run as the server tells of it; by its name where no answer told its id."""
+        if run.process is None:
+            return self._runs.named(run.id)
+        told = self._runs.get(run.process["kfp_run"])
+        return [] if told is None else [told]
+
+    def _may_appear(self, run: Run) -> bool:
+        """Could the server still be at a request to start it, of this process or an earlier one?
+
+        None is sent after the run was asked to end.
+        """
+        asked = [self._doubts.get(run.id), run.stop and run.stop.at]
+        return run.process is None and any(at and self._is_recent(at) for at in asked)
+
+    def _is_recent(self, at: datetime) -> bool:
+        """Less than `DOUBT` ago; a moment as far ahead is of a clock that has stepped back."""
+        return abs(self._clock() - at) < DOUBT
 
     def _start(self, run: Run) -> KfpRun:
         asked = self._doubts.get(run.id)
-        if asked is not None and self._clock() < asked + DOUBT:
+        if asked is not None and self._is_recent(asked):
             raise ClusterError(
                 f"run {run.id} may have been made although Kubeflow Pipelines did not say so; "
                 f"it is looked for until {asked + DOUBT:%H:%M:%S}, then started anew"
@@ -115,10 +135,11 @@ class KfpLauncher:
             "seed": run.wish.seed,
         }
 
-    def _without_record(self, run: Run, told: KfpRun | None) -> RunRecord:
+    def _without_record(self, run: Run, found: list[KfpRun]) -> RunRecord:
         """The record of a run that left none: its last step did not come to its end."""
-        how = f"ended as {told.state}" if told else "was deleted"
-        more = f": {told.error}" if told and told.error else ""
+        missing = "was never started" if run.process is None else "was deleted"
+        how = f"ended as {found[0].state}" if found else missing
+        more = f": {found[0].error}" if found and found[0].error else ""
         return RunRecord(
             id=run.id,
             loop=self._loop.name,

@@ -233,27 +233,33 @@ class Worker:
         told = {"trigger": run.trigger, "run": run.id}
         doing = "launch" if run.state is RunState.ACCEPTED and run.stop is None else "follow"
         try:
-            if doing == "launch":
-                self._hold_lease()
-                process = self._launcher.launch(run)
-                self._ledger.launched(run.id, process, lease=self._lease)
-                log.info("launched", extra=told)
-                return False
-            if run.stop is None:
-                run = self._watch_time(run)
-            if run.stop is not None:
-                self._launcher.stop(run)
-            record = self._launcher.outcome(run)
+            return self._launch(run) if doing == "launch" else self._follow(run)
         except LedgerError:
             raise
         except KontinualError as exc:
             self._metrics.count_error(exc, kind=doing)
             log.warning("not possible yet, tried again: %s", exc, extra=told)
-            return False
-        if record is None:
-            return False
-        self._end(run, record)
-        return True
+        except Exception as exc:  # the other runs and triggers must not wait for one run's defect
+            self._metrics.count_error(exc, kind=doing)
+            log.exception("a defect met the run, tried again", extra=told)
+        return False
+
+    def _launch(self, run: Run) -> bool:
+        self._hold_lease()
+        process = self._launcher.launch(run)
+        self._ledger.launched(run.id, process, lease=self._lease)
+        log.info("launched", extra={"trigger": run.trigger, "run": run.id})
+        return False
+
+    def _follow(self, run: Run) -> bool:
+        if run.stop is None:
+            run = self._watch_time(run)
+        if run.stop is not None:
+            self._launcher.stop(run)
+        record = self._launcher.outcome(run)
+        if record is not None:
+            self._end(run, record)
+        return record is not None
 
     def _watch_time(self, run: Run) -> Run:
         """Ask a run to end that takes longer than it may."""

@@ -146,8 +146,7 @@ def test_a_run_that_is_stopped_before_it_was_launched_is_not_launched(
 ) -> None:
     launcher.fails_with = OSError("a defect of the launcher")
     ledger.ask_by_hand("please")
-    with pytest.raises(OSError, match="a defect"):
-        worker.step()
+    worker.step()
     launcher.fails_with = None
     run = ledger.runs()[0].id
     control.stop(run, "ana", "no more")

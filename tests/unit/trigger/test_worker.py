@@ -96,6 +96,31 @@ def test_a_lake_that_does_not_answer_leaves_the_run_open(
     assert len(ledger.runs(only_open=True)) == 1
 
 
+@pytest.mark.parametrize("method", ["launch", "outcome"])
+def test_a_defect_that_one_run_meets_does_not_keep_the_pass_from_the_rest(
+    worker: Worker,
+    ledger: Ledger,
+    launcher,
+    metrics: TriggerMetrics,
+    monkeypatch: pytest.MonkeyPatch,
+    ask: MakeAsk,
+    method: str,
+) -> None:
+    def fail(run: Run) -> None:
+        raise KeyError("kfp_run")
+
+    monkeypatch.setattr(launcher, method, fail)
+    ledger.receive([ask()])
+    worker.step()
+    ledger.receive([ask("low_confidence", fingerprint="bb")])
+    worker.step()
+    assert ledger.trigger(2).decision.rule == "known_action"
+    kind = "launch" if method == "launch" else "follow"
+    assert f'kontinual_trigger_errors_total{{kind="{kind}",model="toy"}} 0.0' not in text_of(
+        metrics
+    )
+
+
 def test_held_triggers_are_looked_at_again_now_and_then(
     worker: Worker, ledger: Ledger, evidence, clock
 ) -> None:
