@@ -2,8 +2,8 @@
 
 A lease has a term, which rises with every change of hands. What the worker writes
 names its lease, and is refused once the term has passed to another (fencing): a worker that
-slept through its lease can not write over its successor. What it does outside, launching, is
-idempotent by the run's name.
+slept through its lease can not write over its successor. What it does outside, launching, it does
+only while its lease lasts longer than that takes; and it is idempotent by the run's name.
 """
 
 import os

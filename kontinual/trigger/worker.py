@@ -155,6 +155,16 @@ class Worker:
                 log.info("%s works for %s now", self._name, self._ledger.loop)
         return self._lease is not None
 
+    def _keep_lease(self) -> None:
+        """Go on with a pass only under the term under which it began.
+
+        Raises:
+            LeaseLost: another worker has taken over, or had meanwhile.
+        """
+        term = self._lease.term if self._lease else None
+        if not self._hold_lease() or self._lease is None or self._lease.term != term:
+            raise LeaseLost(f"the lease of {self._ledger.loop} passed on during a pass")
+
     def _release(self) -> None:
         if self._lease is not None:
             try:
@@ -210,7 +220,7 @@ class Worker:
         needed = [t for t in triggers if not t.resolved_at and self._policy.asks_for_run(t)]
         judge = PolicyJudge(self._policy, self._evidence.gather(needed) if needed else {})
         for i in range(0, len(triggers), JUDGED_AT_ONCE):
-            self._hold_lease()
+            self._keep_lease()
             numbers = [t.id for t in triggers[i : i + JUDGED_AT_ONCE]]
             for changed in self._ledger.decide(numbers, judge, lease=self._lease):
                 self._tell(changed)
@@ -245,7 +255,7 @@ class Worker:
         return False
 
     def _launch(self, run: Run) -> bool:
-        self._hold_lease()
+        self._keep_lease()
         process = self._launcher.launch(run)
         self._ledger.launched(run.id, process, lease=self._lease)
         log.info("launched", extra={"trigger": run.trigger, "run": run.id})
@@ -255,7 +265,9 @@ class Worker:
         if run.stop is None:
             run = self._watch_time(run)
         if run.stop is not None:
+            self._keep_lease()
             self._launcher.stop(run)
+        self._keep_lease()
         record = self._launcher.outcome(run)
         if record is not None:
             self._end(run, record)

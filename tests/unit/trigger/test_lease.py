@@ -1,16 +1,19 @@
 import os
 import subprocess
 import sys
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 
 import psutil
 import pytest
 
-from kontinual.trigger import Ledger, Policy, Worker
+from kontinual.errors import ServiceError
+from kontinual.trigger import Evidence, Ledger, Policy, Trigger, Worker
 from kontinual.trigger.lease import LeaseLost, process_name
 from kontinual.trigger.metrics import TriggerMetrics
 
 LENGTH = timedelta(seconds=30)
+Make = Callable[..., Worker]
 
 
 def test_one_holds_it_and_may_prolong_it_while_others_wait(ledger: Ledger, clock) -> None:
@@ -74,10 +77,9 @@ def test_what_a_worker_writes_after_its_term_is_refused(ledger: Ledger, loop, cl
     assert ledger.audit().entries == 0
 
 
-def test_a_worker_stands_by_while_another_works(
-    ledger: Ledger, loop, evidence, launcher, clock
-) -> None:
-    def worker(name: str) -> Worker:
+@pytest.fixture
+def make(ledger: Ledger, loop, clock) -> Make:
+    def worker(name: str, evidence, launcher) -> Worker:
         return Worker(
             ledger,
             Policy(loop),
@@ -88,7 +90,13 @@ def test_a_worker_stands_by_while_another_works(
             name=name,
         )
 
-    first, second = worker("a/1/0"), worker("b/1/0")
+    return worker
+
+
+def test_a_worker_stands_by_while_another_works(
+    make: Make, ledger: Ledger, evidence, launcher, clock
+) -> None:
+    first, second = make("a/1/0", evidence, launcher), make("b/1/0", evidence, launcher)
     first.step()
     ledger.ask_by_hand("please")
     second.step()
@@ -99,3 +107,47 @@ def test_a_worker_stands_by_while_another_works(
     assert (second.leads, len(launcher.started)) == (True, 1)
     assert not first.leads
     assert first.is_alive, "standing by is no illness"
+
+
+def test_a_worker_that_slept_while_it_asked_for_evidence_decides_nothing(
+    make: Make, ledger: Ledger, evidence, launcher, clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def gather(triggers: Sequence[Trigger]) -> dict[int, Evidence]:
+        monkeypatch.undo()
+        clock.advance(seconds=31)
+        evidence.change(unavailable="down")
+        successor.step()
+        evidence.change(unavailable=None)
+        return evidence.gather(triggers)
+
+    sleeper, successor = make("a/1/0", evidence, launcher), make("b/1/0", evidence, launcher)
+    monkeypatch.setattr(evidence, "gather", gather)
+    ledger.ask_by_hand("please")
+    with pytest.raises(LeaseLost, match="the lease of toy passed on"):
+        sleeper.step()
+    assert (sleeper.leads, successor.leads) == (False, True)
+    assert ledger.trigger(1).decision.rule == "metrics_available", "the successor's word stands"
+    assert launcher.started == []
+
+
+@pytest.mark.parametrize("leads_again", [False, True])
+@pytest.mark.parametrize("state", ["accepted", "running"])
+def test_a_worker_that_slept_between_two_runs_launches_and_follows_nothing_more(
+    make: Make, ledger: Ledger, evidence, launcher, clock, state: str, *, leads_again: bool
+) -> None:
+    launcher.fails_with = ServiceError("busy")
+    sleeper, successor = make("a/1/0", evidence, launcher), make("b/1/0", evidence, launcher)
+    ledger.ask_by_hand("please")
+    sleeper.step()
+    launcher.fails_with = None
+    read = {"accepted": ledger.runs()[0]}  # what the sleeper goes by
+    clock.advance(seconds=31)
+    successor.step()
+    read["running"] = ledger.runs()[0]
+    launcher.end(read["running"].id, at=clock())
+    if leads_again:
+        clock.advance(seconds=31)
+    with pytest.raises(LeaseLost, match="the lease of toy passed on"):
+        sleeper._advance(read[state])
+    assert len(launcher.started) == 1
+    assert ledger.runs()[0].state == "running"
