@@ -20,6 +20,7 @@ __all__ = ["KfpLauncher"]
 
 log = logging.getLogger(__name__)
 DOUBT = timedelta(minutes=2)
+CALL_SECONDS = 15.0  # and to connect once more: less than a Launcher may take
 
 
 class KfpLauncher:
@@ -45,6 +46,7 @@ class KfpLauncher:
             records: the record that a run left in the lake's journal, by run id.
             clock: tells the time, in UTC.
         """
+        self._connection = connection
         self._runs = Runs(connection, loop.name)
         self._pipelines = Pipelines(connection)
         self._loop, self._loop_url = loop, loop_url
@@ -59,19 +61,19 @@ class KfpLauncher:
         Raises:
             ClusterError: not started, or not known to be; to be asked again.
         """
-        found = self._runs.named(run.id)
-        if not found:
-            found = [self._start(run)]
-        self._doubts.pop(run.id, None)
-        for other in found[1:]:
-            if not other.has_ended:
-                log.warning("a second run %s is stopped", other.id, extra={"run": run.id})
-                self._runs.terminate(other.id)
+        with self._connection.within(CALL_SECONDS):
+            found = self._runs.named(run.id) or [self._start(run)]
+            self._doubts.pop(run.id, None)
+            for other in found[1:]:
+                if not other.has_ended:
+                    log.warning("a second run %s is stopped", other.id, extra={"run": run.id})
+                    self._runs.terminate(other.id)
         return _process(found[0])
 
     def outcome(self, run: Run) -> RunRecord | None:
         """The record of a run that has ended, however; None while it goes on, or may yet appear."""
-        found = self._found(run)
+        with self._connection.within(CALL_SECONDS):
+            found = self._found(run)
         if not all(told.has_ended for told in found) or (not found and self._may_appear(run)):
             return None
         self._doubts.pop(run.id, None)
@@ -79,9 +81,10 @@ class KfpLauncher:
 
     def stop(self, run: Run) -> None:
         """Ask it to end; asking one that is ending or has ended changes nothing."""
-        for told in self._found(run):
-            if not told.has_ended and told.state != "CANCELING":
-                self._runs.terminate(told.id)
+        with self._connection.within(CALL_SECONDS):
+            for told in self._found(run):
+                if not told.has_ended and told.state != "CANCELING":
+                    self._runs.terminate(told.id)
 
     def _found(self, run: Run) -> list[KfpRun]:
         """The run as the server tells of it; by its name where no answer told its id."""

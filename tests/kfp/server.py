@@ -10,8 +10,9 @@ import itertools
 import json
 import re
 import threading
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from email.message import Message
@@ -59,6 +60,7 @@ class KfpServer:
     multi_user: bool = False
     tokens: dict[str, set[str]] = field(default_factory=dict)  # token → namespaces
     page_size: int | None = None  # smaller pages than asked for
+    delay_seconds: float = 0  # before each answer
     kept: dict[str, list[Json]] = field(default_factory=lambda: {name: [] for name in FIELDS})
     uploads: list[bytes] = field(default_factory=list)
     faults: list[Fault] = field(default_factory=list)
@@ -231,6 +233,7 @@ def kfp_server(
             parts = urlsplit(self.path)
             query = {key: values[0] for key, values in parse_qs(parts.query).items()}
             body = self.rfile.read(int(self.headers.get("content-length") or 0))
+            time.sleep(state.delay_seconds)
             try:
                 told = state.answer(self.command, parts.path, query, self.headers, body)
             except Refused as refused:
@@ -248,8 +251,9 @@ def kfp_server(
             self.send_response(status)
             self.send_header("content-type", "application/json")
             self.send_header("content-length", str(len(content)))
-            self.end_headers()
-            self.wfile.write(content)
+            with suppress(BrokenPipeError):  # who asked has not waited
+                self.end_headers()
+                self.wfile.write(content)
 
         def log_message(self, *_: Any) -> None:
             pass

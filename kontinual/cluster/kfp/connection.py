@@ -2,6 +2,7 @@
 
 import json
 import os
+import time
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -54,6 +55,7 @@ class Connection:
         self._token, self._token_file = token, token_file
         self._ui = (ui or url).rstrip("/")
         self._timeout = timeout_seconds
+        self._until: float | None = None
 
     @classmethod
     def of(cls, settings: Settings) -> "Connection":
@@ -68,6 +70,18 @@ class Connection:
     def link(self, page: str) -> str:
         """Address of a page, such as `runs/details/ID`, for a person."""
         return f"{self._ui}/#/{page}"
+
+    @contextmanager
+    def within(self, seconds: float) -> Iterator[None]:
+        """Let the calls of this block take so long together. One thread makes them.
+
+        The last one may outlast it by the time that it takes to connect.
+        """
+        self._until = time.monotonic() + seconds
+        try:
+            yield
+        finally:
+            self._until = None
 
     def call(self, what: str, service: str, method: str, **arguments: Any) -> Any:
         """One call of the API.
@@ -84,7 +98,7 @@ class Connection:
         with self._explained(what):
             call: Callable[..., Any] = getattr(getattr(self._client, service), method)
             given = {key: value for key, value in arguments.items() if value is not None}
-            return call(**given, _request_timeout=self._timeout)
+            return call(**given, _request_timeout=self._limits())
 
     def named(
         self, what: str, service: str, method: str, field: str, name: str, **arguments: Any
@@ -113,6 +127,16 @@ class Connection:
                 # Older servers take no notice of a filter that they do not know.
                 return [thing for thing in found if thing.display_name == name]
 
+    def _limits(self) -> tuple[float, float]:
+        """Seconds to connect, and for an answer."""
+        if self._until is None:
+            return self._timeout
+        left = self._until - time.monotonic()
+        if left <= 0:
+            raise TimeoutError("the calls before it took all of the time")
+        connect, answer = self._timeout
+        return min(connect, left), min(answer, left)
+
     @cached_property
     def _client(self) -> Any:
         import kfp
@@ -123,7 +147,7 @@ class Connection:
             credentials = ServiceAccountTokenVolumeCredentials(str(self._token_file))
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", FutureWarning)  # that it is not for version 1
-            return kfp.Client(
+            client = kfp.Client(
                 host=self.url,
                 # Without one, the client asks the server for its mode, and waits for ever.
                 namespace=self.namespace or "-",
@@ -131,6 +155,9 @@ class Connection:
                 credentials=credentials,
                 ssl_ca_cert=os.environ.get("SSL_CERT_FILE"),
             )
+        # urllib3 would try three times more, and each try may take its whole time.
+        client.runs.api_client.rest_client.pool_manager.connection_pool_kw["retries"] = 0
+        return client
 
     @contextmanager
     def _explained(self, what: str) -> Iterator[None]:

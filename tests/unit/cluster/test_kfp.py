@@ -1,4 +1,8 @@
+import socket
+import threading
+import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -71,3 +75,49 @@ def test_a_run_that_is_not_there_is_none_and_a_refusal_is_told(
     with pytest.raises(ClusterError, match=r"asking for run gone: .* answered 429") as caught:
         runs.get("gone")
     assert caught.value.status == 429
+
+
+@pytest.fixture
+def silent() -> Iterator[tuple[str, list[socket.socket]]]:
+    """A server that takes connections and never answers: its address, and what came."""
+    came: list[socket.socket] = []
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def take() -> None:
+            with suppress(OSError):
+                while True:
+                    came.append(server.accept()[0])
+
+        taking = threading.Thread(target=take)
+        taking.start()
+        yield f"http://127.0.0.1:{server.getsockname()[1]}", came
+        server.shutdown(socket.SHUT_RDWR)
+        taking.join()
+    for one in came:
+        one.close()
+
+
+def test_a_server_that_never_answers_is_asked_once_and_waited_for_once(
+    silent: tuple[str, list[socket.socket]],
+) -> None:
+    url, came = silent
+    connection = Connection(url, timeout_seconds=(0.2, 0.4))
+    began = time.monotonic()
+    with pytest.raises(ClusterError, match="gave no answer"):
+        Runs(connection, "toy").get("x")
+    assert time.monotonic() - began < 0.8
+    assert len(came) == 1
+
+
+def test_calls_that_have_to_be_done_within_a_time_share_it(
+    silent: tuple[str, list[socket.socket]],
+) -> None:
+    url, came = silent
+    connection = Connection(url, timeout_seconds=(0.2, 30))
+    began = time.monotonic()
+    with connection.within(0.5):
+        for reason in ("gave no answer", "the calls before it took all of the time"):
+            with pytest.raises(ClusterError, match=reason):
+                Runs(connection, "toy").get("x")
+    assert time.monotonic() - began < 1.5
+    assert len(came) == 1

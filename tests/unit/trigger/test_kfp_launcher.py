@@ -1,17 +1,18 @@
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from kontinual.cluster.kfp import Connection, Pipelines, Runs
+from kontinual.cluster.kfp.connection import TIMEOUT_SECONDS
 from kontinual.errors import ClusterError
 from kontinual.spec import Loop, Outcome, RunRecord
 from kontinual.trigger.contracts import Act, Run, Wish
-from kontinual.trigger.kfp_launcher import DOUBT, KfpLauncher
+from kontinual.trigger.kfp_launcher import CALL_SECONDS, DOUBT, KfpLauncher
+from kontinual.trigger.worker import LEASE
 from tests.kfp.server import Fault, KfpServer, kfp_server
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -331,7 +332,23 @@ def test_a_doubt_does_not_wait_for_a_clock_that_was_ahead(
     assert launcher.launch(RUN)["kfp_run"] == server.runs()[0]["run_id"]
 
 
-def test_the_doubt_is_longer_than_any_request(make: Callable[[], Any]) -> None:
-    from kontinual.cluster.kfp.connection import TIMEOUT_SECONDS
+@pytest.mark.usefixtures("published")
+def test_a_launch_whose_answers_are_all_slow_ends_in_time(
+    make: Callable[[], KfpLauncher], server: KfpServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    launcher = make()
+    server.faults.append(Fault("GET", "/experiments", status=503))
+    with pytest.raises(ClusterError):  # the client is there, so that the time is the server's
+        launcher.launch(RUN)
+    monkeypatch.setattr("kontinual.trigger.kfp_launcher.CALL_SECONDS", 0.5)
+    server.delay_seconds = 0.3
+    with pytest.raises(ClusterError, match="gave no answer"):
+        launcher.launch(RUN)
+    assert not server.runs()
 
-    assert timedelta(seconds=sum(TIMEOUT_SECONDS)) < DOUBT
+
+def test_a_call_ends_before_the_lease_that_it_began_under() -> None:
+    longest = CALL_SECONDS + TIMEOUT_SECONDS[0]
+    assert longest < 20, "as the contract of a Launcher says"
+    assert timedelta(seconds=longest) < LEASE * 2 / 3, "of which so much is left at least"
+    assert timedelta(seconds=longest) < DOUBT
