@@ -238,7 +238,8 @@ class TriggerPolicy(Strict):
     )
     run_timeout: Duration | None = Field(
         default=None,
-        description="on the wall clock; a run that takes longer is stopped; "
+        description="on the wall clock; a run that takes longer, or waits longer for its start, "
+        "is stopped; "
         "default: what the rollout may take, and a day",
     )
 

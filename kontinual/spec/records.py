@@ -17,7 +17,7 @@ class Outcome(StrEnum):
     ROLLED_BACK = "rolled_back"
     FAILED = "failed"
     RESTORED = "restored"  # of a rollback by person or alert: an earlier version is champion again
-    STOPPED = "stopped"  # by a person
+    STOPPED = "stopped"  # by a person, or before it was started
 
     @property
     def changed_champion(self) -> bool:

@@ -19,7 +19,14 @@ from kontinual.trigger.contracts import (
     Trigger,
     Wish,
 )
-from kontinual.trigger.rules import RULES, Case, declared_alert, half_decay, kind_of
+from kontinual.trigger.rules import (
+    RULES,
+    Case,
+    declared_alert,
+    half_decay,
+    kind_of,
+    paused,
+)
 
 __all__ = ["POLICY_VERSION", "Policy", "PolicyJudge", "longest_run", "run_id_of"]
 
@@ -60,9 +67,14 @@ class Policy:
         accepted = Decision(answer=Answer.ACCEPT, rule="accepted", reason=_why_accepted(case))
         return _signed(accepted, case, passed)
 
+    def is_paused(self, trigger: Trigger, state: PolicyState, now: datetime) -> bool:
+        """Does a person's pause hold what a trigger asks for, be it accepted already?"""
+        case = Case(trigger, Evidence(), state, self.loop, now, self.speedup)
+        return paused(case) is not None
+
 
 def longest_run(loop: Loop) -> timedelta:
-    """How long a run may take: as declared, or what its rollout may take, and a day."""
+    """How long a run may take, or wait for its start: as declared, or its rollout and a day."""
     rollout = loop.rollout
     return loop.trigger.run_timeout or rollout.step_timeout * len(rollout.steps) + DAY
 

@@ -209,7 +209,7 @@ def _failures(connection: Connection, loop: str, retrains: ColumnElement[bool]) 
     """How many of the last retrainings failed in a row, since a person last closed the circuit."""
     runs, controls = tables.runs, tables.controls
     closed = connection.scalar(select(controls.c.circuit_closed_at).where(controls.c.loop == loop))
-    # A run that a person stopped says nothing about whether runs work.
+    # A run that a person stopped, or that never began, says nothing about whether runs work.
     good = runs.c.outcome.not_in([Outcome.FAILED.value, Outcome.STOPPED.value])
     last_good = connection.scalar(select(func.max(runs.c.ended_at)).where(retrains, good))
     query = select(func.count(), func.max(runs.c.ended_at)).where(

@@ -35,7 +35,7 @@ JUDGED_AT_ONCE = 50  # triggers in one transaction: deliveries wait for its end
 NEW_IN_A_PASS = 1_000  # triggers: then it is seen to what was accepted
 REST, LONGEST_REST_SECONDS = 5.0, 2.0  # times a pass, in which deliveries came
 TIMEOUT = "run_timeout"
-"""Who asks a run to end that takes too long."""
+"""Who asks a run to end that takes too long, or waits too long for its start."""
 
 
 class Worker:
@@ -243,7 +243,11 @@ class Worker:
         told = {"trigger": run.trigger, "run": run.id}
         doing = "launch" if run.state is RunState.ACCEPTED and run.stop is None else "follow"
         try:
-            return self._launch(run) if doing == "launch" else self._follow(run)
+            if run.stop is None:
+                run = self._watch_time(run)
+            if run.state is RunState.ACCEPTED and run.stop is None:
+                return self._launch(run)
+            return self._follow(run)
         except LedgerError:
             raise
         except KontinualError as exc:
@@ -255,6 +259,10 @@ class Worker:
         return False
 
     def _launch(self, run: Run) -> bool:
+        """Start a run, unless a person has paused it since it was accepted."""
+        trigger, state = self._ledger.trigger(run.trigger), self._ledger.state()
+        if self._policy.is_paused(trigger, state, self._clock()):
+            return False
         self._keep_lease()
         process = self._launcher.launch(run)
         self._ledger.launched(run.id, process, lease=self._lease)
@@ -262,8 +270,7 @@ class Worker:
         return False
 
     def _follow(self, run: Run) -> bool:
-        if run.stop is None:
-            run = self._watch_time(run)
+        """End a run if asked, and see whether it has ended."""
         if run.stop is not None:
             self._keep_lease()
             self._launcher.stop(run)
@@ -274,13 +281,16 @@ class Worker:
         return record is not None
 
     def _watch_time(self, run: Run) -> Run:
-        """Ask a run to end that takes longer than it may."""
+        """Ask a run to end that takes longer than it may, or waits so long for its start.
+
+        What spoke for it when it was accepted is no reason any more after so long.
+        """
         longest = longest_run(self._policy.loop)
         if self._clock() - (run.launched_at or run.accepted_at) < longest:
             return run
+        what = "it was not started within" if run.launched_at is None else "it takes longer than"
         try:
-            reason = f"it takes longer than {format_duration(longest)}"
-            return self._control.stop(run.id, TIMEOUT, reason)
+            return self._control.stop(run.id, TIMEOUT, f"{what} {format_duration(longest)}")
         except NotNow:
             return self._ledger.run(run.id)  # a person was faster
 
@@ -301,7 +311,7 @@ def _stopped(run: Run, record: RunRecord) -> RunRecord:
     """What a run that was asked to end, and did, is recorded as."""
     if run.stop is None:
         return record
-    if run.stop.by == TIMEOUT:
+    if run.stop.by == TIMEOUT and run.launched_at is not None:
         return record.model_copy(update={"reason": f"stopped: {run.stop.reason}"})
     reason = f"stopped by {run.stop.by}: {run.stop.reason}"
     return record.model_copy(update={"outcome": Outcome.STOPPED, "reason": reason})

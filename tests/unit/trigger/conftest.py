@@ -75,6 +75,8 @@ class FakeLauncher:
         return {"pid": len(self.started)}
 
     def outcome(self, run: Run) -> RunRecord | None:
+        if run.id not in self.started:
+            self.end(run.id, at=run.accepted_at, outcome=Outcome.FAILED)
         return self.outcomes.get(run.id)
 
     def stop(self, run: Run) -> None:

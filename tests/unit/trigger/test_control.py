@@ -2,8 +2,20 @@
 
 import pytest
 
+from kontinual.errors import ServiceError
 from kontinual.spec import Outcome
-from kontinual.trigger import Control, Ledger, NotNow, NotThere, Policy, Worker
+from kontinual.trigger import (
+    Ask,
+    Control,
+    Ledger,
+    NotNow,
+    NotThere,
+    Policy,
+    RunKind,
+    Source,
+    Wish,
+    Worker,
+)
 from kontinual.trigger.metrics import TriggerMetrics
 from kontinual.trigger.worker import TIMEOUT
 
@@ -173,6 +185,56 @@ def test_a_run_that_takes_too_long_is_stopped_and_has_failed(
         Outcome.FAILED,
         "stopped: it takes longer than 1d8h",
     )
+
+
+@pytest.mark.parametrize("everywhere", [False, True])
+def test_a_pause_holds_a_run_that_is_accepted_but_not_started(
+    ledger: Ledger, control: Control, worker: Worker, launcher, *, everywhere: bool
+) -> None:
+    launcher.fails_with = ServiceError("Kubeflow Pipelines is down")
+    ledger.ask_by_hand("please")
+    worker.step()
+    control.pause("ana", "bad data", everywhere=everywhere)
+    launcher.fails_with = None
+    worker.step()
+    assert launcher.started == []
+    control.resume("ana", "mended", everywhere=everywhere)
+    worker.step()
+    assert launcher.started == [ledger.runs()[0].id]
+
+
+def test_a_rollback_that_a_person_asks_for_is_started_although_the_loop_is_paused(
+    ledger: Ledger, control: Control, worker: Worker, launcher
+) -> None:
+    launcher.fails_with = ServiceError("no process could be made")
+    wish = Wish(kind=RunKind.ROLLBACK)
+    ledger.ask(Ask(source=Source.MANUAL, by="ana", summary="version 4 is bad", wish=wish))
+    worker.step()
+    control.pause("ana", "version 4 is bad", everywhere=True)
+    launcher.fails_with = None
+    worker.step()
+    assert launcher.started == [ledger.runs()[0].id]
+
+
+@pytest.mark.parametrize("paused", [False, True])
+def test_a_run_that_waits_too_long_for_its_start_is_stopped_and_no_failure(
+    ledger: Ledger, control: Control, worker: Worker, launcher, clock, *, paused: bool
+) -> None:
+    launcher.fails_with = ServiceError("Kubeflow Pipelines is down")
+    ledger.ask_by_hand("please")
+    worker.step()
+    if paused:
+        control.pause("ana", "a holiday")
+        launcher.fails_with = None
+    clock.advance(hours=4 * 2 + 24)
+    worker.step()
+    record = ledger.runs()[0].record
+    assert launcher.started == []
+    assert (record.outcome, record.reason) == (
+        Outcome.STOPPED,
+        "stopped by run_timeout: it was not started within 1d8h",
+    )
+    assert ledger.state().failures == 0
 
 
 def test_failures_in_a_row_open_the_circuit_and_a_person_closes_it(

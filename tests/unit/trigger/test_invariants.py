@@ -11,6 +11,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
+from kontinual.errors import ServiceError
 from kontinual.spec import Outcome, parse_loop, utc_text
 from kontinual.trigger import (
     Answer,
@@ -113,11 +114,11 @@ class TriggerMachine(RuleBasedStateMachine):
             with suppress(NotNow):
                 getattr(self.control, act)(data.draw(st.sampled_from(waiting)), "ana", "so")
 
-    @precondition(lambda self: self.launcher.started)
+    @precondition(lambda self: self.ledger.runs())
     @rule()
     def person_stops(self) -> None:
         with suppress(NotNow):
-            self.control.stop(self.launcher.started[-1], "ana", "no")
+            self.control.stop(self.ledger.runs()[-1].id, "ana", "no")
 
     @rule()
     def person_closes_the_circuit(self) -> None:
@@ -145,6 +146,10 @@ class TriggerMachine(RuleBasedStateMachine):
             unavailable=unavailable, value=value, matured_rows=rows, quality_decay=decay
         )
 
+    @rule(fails_with=st.sampled_from([None, ServiceError("nothing can be started")]))
+    def launcher_changes(self, fails_with: Exception | None) -> None:
+        self.launcher.fails_with = fails_with
+
     @rule()
     def world_is_ripe(self) -> None:
         self.evidence.says = fakes.FakeEvidence().says
@@ -152,11 +157,14 @@ class TriggerMachine(RuleBasedStateMachine):
     @rule()
     def work(self) -> None:
         state, before = self.ledger.state(), len(self.retrainings)
+        started = len(self.launcher.started)
         self.worker.step()
         if self.worker.leads:
             assert all(t.decision is not None for t in self.ledger.triggers()), "judged or held"
         if state.paused or state.paused_everywhere:
-            assert len(self.retrainings) == before, "nothing starts while paused"
+            assert len(self.retrainings) == before, "nothing is accepted while paused"
+            began = {run.id for run in self.retrainings} & set(self.launcher.started[started:])
+            assert not began, "nothing starts while paused"
 
     @property
     def retrainings(self) -> list[Run]:
