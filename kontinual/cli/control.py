@@ -39,6 +39,7 @@ def pause(
 
     `kontinual pause --all --stop-runs --reason "..."` is the kill switch. With --offline it needs
     no service: whoever can write the ledger's database (KONTINUAL_LEDGER) can stop all loops.
+    With --stop-runs it can be given again, and to what is paused already.
     """
     name = _name(loop, everywhere=everywhere)
     if offline:
@@ -47,7 +48,8 @@ def pause(
     else:
         with _client(loop, by) as client:
             client.pause(reason, everywhere=everywhere, stop_runs=stop_runs)
-    print(f"{_told(name)} paused: no run is started until `kontinual resume`")
+    and_more = ", and what runs is asked to end" if stop_runs else ""
+    print(f"{_told(name)} paused: no run is started until `kontinual resume`{and_more}")
 
 
 @app.command()

@@ -5,9 +5,19 @@ from contextlib import contextmanager
 
 from sqlalchemy import select
 
+from kontinual.errors import LedgerError
 from kontinual.trigger import rows, tables
 from kontinual.trigger.chain import EntryKind
-from kontinual.trigger.contracts import Act, Answer, Decision, NotNow, Run, RunState, Trigger
+from kontinual.trigger.contracts import (
+    Act,
+    Answer,
+    Decision,
+    LedgerDown,
+    NotNow,
+    Run,
+    RunState,
+    Trigger,
+)
 from kontinual.trigger.ledger import Ledger, decision_body
 from kontinual.trigger.writer import Writer
 
@@ -33,18 +43,20 @@ class Control:
             by: who.
             reason: why.
             everywhere: all loops of this database, those to come included: the kill switch.
-            stop_runs: ask what runs to end, too.
+            stop_runs: ask what runs to end, too; a pause that was there already stays as it is.
 
         Raises:
-            NotNow: it is paused already.
+            NotNow: it is paused already, and no run shall be stopped.
+            LedgerError: not all could be asked to end, as it says; to be done again.
         """
         loop = tables.EVERY_LOOP if everywhere else self._ledger.loop
         with self._ledger.writing(loop=loop) as writer:
-            former = rows.paused(writer.connection, loop)
-            if former is not None:
-                raise NotNow(f"{_name(loop)} paused already, by {former.by}: {former.reason}")
             act = Act(by=by, reason=reason, at=writer.now)
-            writer.append(EntryKind.LOOP_PAUSED, {"act": act.model_dump(mode="json")})
+            former = rows.paused(writer.connection, loop)
+            if former is None:
+                writer.append(EntryKind.LOOP_PAUSED, {"act": act.model_dump(mode="json")})
+            elif not stop_runs:
+                raise NotNow(f"{_name(loop)} paused already, by {former.by}: {former.reason}")
             if stop_runs and not everywhere:
                 self._stop_all(writer, act)
         if stop_runs and everywhere:
@@ -138,12 +150,22 @@ class Control:
                 _stop(writer, run, act)
 
     def _stop_everywhere(self, by: str, reason: str) -> None:
-        """Loop by loop: the pause that came before lets no new run start meanwhile."""
+        """Loop by loop, past those that fail: the pause before lets no new run start meanwhile."""
         with self._ledger.reading() as connection:
             loops = list(connection.scalars(select(tables.heads.c.loop)))
+        failed: dict[str, LedgerError] = {}
         for loop in sorted(set(loops) - {tables.EVERY_LOOP}):
-            with self._ledger.writing(loop=loop) as writer:
-                self._stop_all(writer, Act(by=by, reason=reason, at=writer.now))
+            try:
+                with self._ledger.writing(loop=loop) as writer:
+                    self._stop_all(writer, Act(by=by, reason=reason, at=writer.now))
+            except LedgerError as exc:
+                failed[loop] = exc
+        if failed:
+            first = next(iter(failed.values()))
+            raise LedgerDown(
+                f"all loops are paused, but the runs of {', '.join(failed)} could not be asked "
+                f"to end: {first}; ask again"
+            ) from first
 
 
 @contextmanager

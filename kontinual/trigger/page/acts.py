@@ -82,7 +82,8 @@ _ALL = (
     Act(
         name="pause",
         question="Pause this loop?",
-        explains="No run starts until somebody resumes it; what is asked meanwhile is held.",
+        explains="No run starts until somebody resumes it; what is asked meanwhile is held. "
+        "What is paused already can still be asked to stop what runs.",
         button="Pause",
         done="The loop is paused.",
         do=_pause,

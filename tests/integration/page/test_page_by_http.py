@@ -96,6 +96,18 @@ def test_a_form_of_the_page_itself_does_what_it_says(ada: httpx.Client, world: A
     world.control.withdraw(asked.id, "ada", "it was a test")
 
 
+def test_what_is_paused_can_be_resumed_and_be_asked_to_stop_more(
+    ada: httpx.Client, world: Any
+) -> None:
+    world.control.pause("ben", "a holiday")
+    try:
+        page = ada.get(LOOP).text
+        assert all(f'id="do-{act}"' in page for act in ("resume", "pause"))
+        assert "Stop the run in progress too" in ada.get(f"{LOOP}/pause").text
+    finally:
+        world.control.resume("ben", "back")
+
+
 @pytest.mark.parametrize(
     ("reason", "says"), [("  ", "at least 1 character"), ("é" * 1001, "at most 1000 characters")]
 )

@@ -318,6 +318,10 @@ def test_the_kill_switch_works_without_a_service_too(
     assert "can not be reached" in str(unreachable.exception)
     told = kontinual("pause", "--all", "--stop-runs", "--offline", *reason).output
     assert told.startswith("all loops are paused")
+    again = kontinual("pause", "--all", "--stop-runs", "--offline", *reason).output
+    assert again.endswith("and what runs is asked to end\n")
+    paused = kontinual("pause", "--all", "--offline", *reason, fails=True)
+    assert "all loops are paused already, by ana" in str(paused.exception)
     assert as_("ana").get("/status").json()["paused_everywhere"]["by"] == "ana"
     kontinual("resume", "--all", "--offline", *reason)
     assert as_("ana").get("/status").json()["paused_everywhere"] is None

@@ -5,9 +5,11 @@ import pytest
 from kontinual.errors import ServiceError
 from kontinual.spec import Outcome
 from kontinual.trigger import (
+    Act,
     Ask,
     Control,
     Ledger,
+    LedgerDown,
     NotNow,
     NotThere,
     Policy,
@@ -17,7 +19,9 @@ from kontinual.trigger import (
     Worker,
 )
 from kontinual.trigger.metrics import TriggerMetrics
+from kontinual.trigger.policy import PolicyJudge
 from kontinual.trigger.worker import TIMEOUT
+from kontinual.trigger.writer import Writer
 
 
 @pytest.fixture
@@ -88,6 +92,52 @@ def test_a_pause_can_ask_what_runs_to_end(
     asked = ledger.runs()[0].stop
     assert asked is not None
     assert (asked.by, asked.reason) == ("ana", "wrong data")
+
+
+@pytest.mark.parametrize("everywhere", [False, True])
+def test_what_is_paused_already_can_be_asked_to_stop_what_runs(
+    ledger: Ledger, control: Control, worker: Worker, *, everywhere: bool
+) -> None:
+    ledger.ask_by_hand("please")
+    worker.step()
+    control.pause("ben", "before a holiday", everywhere=everywhere)
+    for _ in range(2):
+        control.pause("ana", "wrong data", everywhere=everywhere, stop_runs=True)
+    assert ledger.runs()[0].stop.by == "ana"
+    state = ledger.state()
+    assert (state.paused_everywhere if everywhere else state.paused).by == "ben"
+    asked = [e for e in ledger.entries() if e.kind == "run.stop_asked"]
+    assert len(asked) == 1, "and a second time is no news"
+
+
+def test_the_kill_switch_goes_past_a_loop_that_fails_names_it_and_can_be_repeated(
+    tmp_path, loop, evidence, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = f"sqlite:///{tmp_path}/shared.db"
+    ledgers = {name: Ledger(url, name) for name in ("one", "two", "three")}
+    for ledger in ledgers.values():
+        ledger.ask_by_hand("please")
+        judge = PolicyJudge(Policy(loop), evidence.gather(ledger.triggers()))
+        ledger.decide([1], judge)
+    control = Control(ledgers["one"])
+
+    def stop_all(writer: Writer, act: Act) -> None:
+        if writer.loop == "three":
+            raise LedgerDown("it is locked")
+        Control._stop_all(control, writer, act)
+
+    monkeypatch.setattr(control, "_stop_all", stop_all)
+    with pytest.raises(
+        LedgerDown, match=r"the runs of three could not .*: it is locked; ask again"
+    ):
+        control.pause("ana", "bad data", everywhere=True, stop_runs=True)
+    asked = {name: ledger.runs()[0].stop is not None for name, ledger in ledgers.items()}
+    assert asked == {"one": True, "two": True, "three": False}
+    monkeypatch.undo()
+    control.pause("ana", "bad data", everywhere=True, stop_runs=True)
+    assert ledgers["three"].runs()[0].stop.by == "ana"
+    for ledger in ledgers.values():
+        ledger.close()
 
 
 def test_what_is_paused_or_not_is_told_to_who_asks_again(control: Control) -> None:
