@@ -106,7 +106,8 @@ class LocalLauncher:
         self._records = records
         self._clock = clock
         self._children: dict[str, subprocess.Popen[bytes]] = {}
-        self._asked: set[int] = set()
+        # Of each run the processes that were asked to end, and when by the monotonic clock.
+        self._asked: dict[str, dict[psutil.Process, float]] = {}
 
     def launch(self, run: Run) -> dict[str, Any]:
         folder = self._log_dir / run.id
@@ -120,23 +121,30 @@ class LocalLauncher:
 
     def outcome(self, run: Run) -> RunRecord | None:
         folder = self._log_dir / run.id
-        if _is_running(folder) or (run.stop is not None and _session(folder)):
+        if _is_running(folder):
             return None
+        if left := _session(folder):
+            # A step works on after its run: the next run must not begin beside it.
+            self._end(run.id, left)
+            return None
+        self._asked.pop(run.id, None)
         return self._records(run.id) or self._failed(run, folder, self._exit_code(run.id, folder))
 
     def stop(self, run: Run) -> None:
-        """Ask the run and all its steps to end; after `KILL_SECONDS` they are ended.
+        """Ask the run and all its steps to end; `KILL_SECONDS` after it asked them it ends them.
 
         A rollout that is asked puts the champion back before it ends.
         """
-        if run.stop is None:
-            return
-        late = (self._clock() - run.stop.at).total_seconds() > KILL_SECONDS
-        for process in _session(self._log_dir / run.id):
-            if process.pid not in self._asked or late:
-                self._asked.add(process.pid)
+        self._end(run.id, _session(self._log_dir / run.id))
+
+    def _end(self, run_id: str, processes: Sequence[psutil.Process]) -> None:
+        asked, now = self._asked.setdefault(run_id, {}), time.monotonic()
+        for process in processes:
+            is_late = now - asked.get(process, now) > KILL_SECONDS
+            if process not in asked or is_late:
+                asked.setdefault(process, now)
                 with suppress(psutil.NoSuchProcess):
-                    process.send_signal(signal.SIGKILL if late else signal.SIGTERM)
+                    process.send_signal(signal.SIGKILL if is_late else signal.SIGTERM)
 
     def _exit_code(self, run_id: str, folder: Path) -> int | None:
         """The ended run's exit code, if it was started from here."""

@@ -5,13 +5,16 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import psutil
 import pytest
 
 from kontinual.spec import Loop, Outcome, RunRecord
 from kontinual.trigger import Act, LauncherByKind, LocalLauncher, Run, RunKind, Wish, claim
+from kontinual.trigger import launcher as launcher_module
 from kontinual.trigger.launcher import KILL_SECONDS
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -51,6 +54,18 @@ def make(loop: Loop, tmp_path: Path) -> Iterator[Make]:
     for launcher in made:
         for child in launcher._children.values():
             child.wait(timeout=10)
+
+
+def a_record() -> RunRecord:
+    return RunRecord(
+        id="toy-1",
+        loop="toy",
+        trigger="1",
+        outcome=Outcome.PROMOTED,
+        reason="better",
+        started_at=NOW,
+        ended_at=NOW,
+    )
 
 
 def wait_until(condition: Callable[[], object], seconds: float = 10) -> None:
@@ -106,16 +121,7 @@ def test_a_run_is_adopted_by_another_service_and_its_record_is_the_outcome(
     first.launch(RUN)
     adopting = make()
     assert adopting.outcome(RUN) is None
-    record = RunRecord(
-        id="toy-1",
-        loop="toy",
-        trigger="1",
-        outcome=Outcome.PROMOTED,
-        reason="better",
-        started_at=NOW,
-        ended_at=NOW,
-    )
-    make.records["toy-1"] = record
+    record = make.records["toy-1"] = a_record()
     assert adopting.outcome(RUN) is None, "its process still goes on"
     (tmp_path / "go").touch()
     wait_until(lambda: adopting.outcome(RUN))
@@ -152,15 +158,34 @@ def test_a_command_that_does_not_exist_is_a_failed_run_with_the_reason(make: Mak
     assert "/nowhere/pipeline: it can not be started" in record.reason
 
 
-def test_a_child_that_outlives_its_run_does_not_hold_it_open(make: Make, tmp_path: Path) -> None:
+@pytest.mark.parametrize("has_record", [False, True])
+def test_a_child_that_outlives_its_run_is_ended_and_does_not_hold_it_open(
+    make: Make, tmp_path: Path, *, has_record: bool
+) -> None:
     # A forked child inherits the lock; the run is over with its own process.
-    forks = f"import os, time; os.fork() or time.sleep(2); open({str(tmp_path / 'up')!r}, 'w')"
+    forks = "import os, time; pid = os.fork() or time.sleep(60); "
+    forks += f"open({str(tmp_path / 'up')!r}, 'w').write(str(pid))"
     launcher = make(sys.executable, "-c", forks)
     launcher.launch(RUN)
+    wait_until(lambda: (tmp_path / "up").exists() and (tmp_path / "up").read_text())
+    make.records.update({"toy-1": a_record()} if has_record else {})
+    record = outcome_of(launcher)
+    assert record.outcome is (Outcome.PROMOTED if has_record else Outcome.FAILED)
+    with suppress(psutil.NoSuchProcess):  # a zombie where nobody takes notice
+        child = psutil.Process(int((tmp_path / "up").read_text()))
+        assert child.status() == psutil.STATUS_ZOMBIE
+
+
+def test_a_run_is_killed_but_its_step_puts_things_right_before_it_has_failed(
+    make: Make, tmp_path: Path
+) -> None:
+    launcher = make(sys.executable, "-c", CAREFUL, str(tmp_path))
+    pid = launcher.launch(RUN)["pid"]
     wait_until((tmp_path / "up").exists)
-    started = time.monotonic()
-    wait_until(lambda: launcher.outcome(RUN))
-    assert time.monotonic() - started < 1.5
+    os.kill(pid, signal.SIGKILL)
+    record = outcome_of(launcher)
+    assert (tmp_path / "put back").exists(), "the step was asked, and waited for"
+    assert record.reason.startswith("the run ended with signal 9 without a record")
 
 
 def test_a_second_claim_of_a_finished_run_starts_nothing(tmp_path: Path) -> None:
@@ -203,17 +228,35 @@ def test_a_run_that_is_asked_to_end_has_ended_when_its_last_step_has(
     assert record[0].outcome is Outcome.FAILED
 
 
-def test_a_run_that_does_not_listen_is_killed_after_a_while(make: Make, tmp_path: Path) -> None:
+def test_a_run_that_does_not_listen_is_killed_a_while_after_it_was_asked(
+    make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     deaf = "import signal, pathlib, time; signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
     deaf += f"pathlib.Path({str(tmp_path / 'up')!r}).touch(); time.sleep(60)"
     launcher = make(sys.executable, "-c", deaf)
     launcher.launch(RUN)
     wait_until((tmp_path / "up").exists)
-    launcher.stop(RUN.model_copy(update={"stop": STOP}))
-    assert launcher.outcome(RUN) is None
+    stopping = RUN.model_copy(update={"stop": STOP})
+    for _ in range(2):
+        launcher.stop(stopping)
+        time.sleep(0.1)
+        assert launcher.outcome(stopping) is None
+    monkeypatch.setattr(launcher_module, "KILL_SECONDS", 0.05)
+    launcher.stop(stopping)
+    assert outcome_of(launcher).reason.startswith("the run ended with signal 9 ")
+    assert not launcher._asked, "nothing is kept of a run that has ended"
+
+
+def test_a_stop_that_was_asked_for_long_ago_begins_with_a_request(
+    make: Make, tmp_path: Path
+) -> None:
+    launcher = make(sys.executable, "-c", CAREFUL, str(tmp_path))
+    launcher.launch(RUN)
+    wait_until((tmp_path / "up").exists)
     long_ago = STOP.model_copy(update={"at": NOW - timedelta(seconds=KILL_SECONDS + 1)})
     launcher.stop(RUN.model_copy(update={"stop": long_ago}))
-    assert outcome_of(launcher).reason.startswith("the run ended with signal 9 ")
+    outcome_of(launcher)
+    assert (tmp_path / "put back").exists()
 
 
 def test_a_run_that_never_was_is_stopped_already(make: Make) -> None:
