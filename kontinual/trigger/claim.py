@@ -42,13 +42,28 @@ def main(folder: Path, command: list[str]) -> int:
 
 def note_process(folder: Path, command: list[str]) -> None:
     """Say durably who runs; the rename makes it whole or absent."""
-    note = {"pid": os.getpid(), "started": time.time(), "command": command}
+    pid = os.getpid()
+    note = {"pid": pid, "birth": birth_of(pid), "started": time.time(), "command": command}
     draft = folder / (PROCESS + ".draft")
     with draft.open("w", encoding="utf-8") as file:
         json.dump(note, file)
         file.flush()
         os.fsync(file.fileno())
     draft.replace(folder / PROCESS)
+
+
+def birth_of(pid: int) -> list[str | int] | None:
+    """When a process began: the machine's boot, and ticks since then. No clock can move it.
+
+    None when there is no such process, or a system without /proc.
+    """
+    try:
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+        stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return None
+    # Behind the name, which may hold anything; `starttime` is field 22, the state is 3.
+    return [boot, int(stat.rpartition(")")[2].split()[19])]
 
 
 if __name__ == "__main__":

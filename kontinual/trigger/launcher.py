@@ -27,7 +27,6 @@ log = logging.getLogger(__name__)
 START_SECONDS = 15.0
 POLL_SECONDS = 0.02
 KILL_SECONDS = 120.0  # a rollout that is asked to end puts the champion back first
-CLOCK_SECONDS = 2.0  # between a process' start by the kernel's clock and by its own
 LAST_LINES = 5
 RecordSource = Callable[[str], RunRecord | None]
 
@@ -193,16 +192,28 @@ def _is_running(folder: Path) -> bool:
 def _session(folder: Path) -> list[psutil.Process]:
     """The processes that live of a run: its own, and its steps, all in the session it leads."""
     note = _process_or_none(folder)
-    if note is None:
+    if note is None or _has_passed_on(note):
         return []
     found = []
     for process in _living():
-        with suppress(psutil.NoSuchProcess, ProcessLookupError):
-            of_the_run = os.getsid(process.pid) == note["pid"]
-            # Numbers are used again: one that is older than the note is of another session.
-            if of_the_run and process.create_time() >= note["started"] - CLOCK_SECONDS:
+        with suppress(ProcessLookupError):
+            if os.getsid(process.pid) == note["pid"] and _is_younger(process.pid, note):
                 found.append(process)
     return found
+
+
+def _has_passed_on(note: dict[str, Any]) -> bool:
+    """Is the run's number another process' now? No number is used again while its session lives."""
+    birth = claim.birth_of(note["pid"])
+    return birth is not None and birth != note.get("birth", birth)
+
+
+def _is_younger(pid: int, note: dict[str, Any]) -> bool:
+    """Did a process begin after the run, since the same boot; or can it not be known here?"""
+    birth, run = claim.birth_of(pid), note.get("birth")
+    if run is None:
+        return True
+    return birth is not None and birth[0] == run[0] and birth[1] >= run[1]
 
 
 def _living() -> Iterator[psutil.Process]:
@@ -212,11 +223,12 @@ def _living() -> Iterator[psutil.Process]:
                 yield process
 
 
-def _is_alive(process: dict[str, Any] | None) -> bool:
-    if process is None:
+def _is_alive(note: dict[str, Any] | None) -> bool:
+    if note is None:
         return True  # the lock is held and the note is about to be written
     try:
-        return bool(psutil.Process(process["pid"]).status() != psutil.STATUS_ZOMBIE)
+        is_zombie = psutil.Process(note["pid"]).status() == psutil.STATUS_ZOMBIE
+        return not is_zombie and not _has_passed_on(note)
     except psutil.NoSuchProcess:
         return False
 

@@ -1,3 +1,4 @@
+import json
 import os
 import signal
 import subprocess
@@ -257,6 +258,33 @@ def test_a_stop_that_was_asked_for_long_ago_begins_with_a_request(
     launcher.stop(RUN.model_copy(update={"stop": long_ago}))
     outcome_of(launcher)
     assert (tmp_path / "put back").exists()
+
+
+def test_a_run_is_found_and_stopped_however_the_clock_was_set_meanwhile(make: Make) -> None:
+    launcher = make()
+    folder = Path(launcher.launch(RUN)["folder"])
+    note = json.loads((folder / claim.PROCESS).read_text())
+    (folder / claim.PROCESS).write_text(json.dumps({**note, "started": note["started"] + 3600}))
+    launcher.stop(RUN.model_copy(update={"stop": STOP}))
+    assert "signal 15" in outcome_of(launcher).reason
+
+
+@pytest.mark.parametrize(("boot", "ticks"), [("another", 0), (None, -1)])
+def test_a_session_that_got_the_number_of_a_run_later_is_left_alone(
+    make: Make, tmp_path: Path, boot: str | None, ticks: int
+) -> None:
+    launcher = make()
+    process = launcher.launch(RUN)
+    note = json.loads((Path(process["folder"]) / claim.PROCESS).read_text())
+    note["birth"] = [boot or note["birth"][0], note["birth"][1] + ticks]
+    (Path(process["folder"]) / claim.PROCESS).write_text(json.dumps(note))
+    child = launcher._children.pop(RUN.id)
+    stopping = RUN.model_copy(update={"stop": STOP})
+    launcher.stop(stopping)
+    assert launcher.outcome(stopping).reason.startswith("the run ended without a record")
+    assert child.poll() is None
+    (tmp_path / "go").touch()
+    child.wait(timeout=10)
 
 
 def test_a_run_that_never_was_is_stopped_already(make: Make) -> None:
