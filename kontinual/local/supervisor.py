@@ -75,6 +75,8 @@ class Supervisor:
         self._pidfile = self.folder / "supervisord.pid"
         self._child: subprocess.Popen[bytes] | None = None
         self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        # Who starts or ends supervisord holds the first; who changes programs, the second alone.
+        self._life = FileLock(self.folder / "life.lock")
         self._lock = FileLock(self.folder / "supervisor.lock")
 
     def log_of(self, name: str) -> Path:
@@ -94,14 +96,15 @@ class Supervisor:
         Raises:
             ServiceError: it did not come up.
         """
-        with self._lock:
+        with self._life:
             if self.is_running():
                 return
             self._reap()
             self._end_strays()
-            self._write_config()
-            self._spawn()
-            self._wait_until_it_answers()
+            with self._lock:
+                self._write_config()
+                self._spawn()
+                self._wait_until_it_answers()
 
     def put(self, *programs: Program) -> None:
         """Run these programs; one that runs already is restarted only if it changed."""
@@ -160,13 +163,14 @@ class Supervisor:
         """End launchers, then their runs, then all other programs and supervisord itself.
 
         Returns when nothing is left. Orphans of a supervisord that died before are ended too.
+        A run that is asked to end may remove programs: a rollout retires its canary.
         """
-        with self._lock:
+        with self._life:
             running = self._process()
             if running is not None and self.is_running():
                 self._stop_launchers()
                 self._end_strays(but=running)
-                with self._rpc() as rpc:
+                with self._lock, self._rpc() as rpc:
                     rpc.shutdown()
             if running is not None:
                 _wait(running)

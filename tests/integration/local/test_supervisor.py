@@ -109,6 +109,34 @@ def test_shutdown_ends_what_programs_have_launched_and_detached(supervisor: Supe
     assert not supervisor.is_running()
 
 
+def test_a_run_that_retreats_can_remove_its_canary_while_the_stack_goes_down(
+    supervisor: Supervisor, tmp_path: Path
+) -> None:
+    run = f"""
+import time
+from pathlib import Path
+from kontinual.interrupt import Interrupted, sigterm_interrupts
+from kontinual.local import Supervisor
+try:
+    with sigterm_interrupts():
+        print("awake", flush=True)
+        time.sleep(1000)
+except Interrupted:
+    Supervisor(Path({str(supervisor.folder)!r})).remove("canary")
+    Path({str(tmp_path / "retired")!r}).touch()
+"""
+    launcher = f"import subprocess, sys, time; subprocess.Popen([sys.executable, '-c', {run!r}], start_new_session=True); time.sleep(1000)"  # noqa: E501
+    supervisor.put(sleeper("canary"), sleeper("trigger", launcher))
+    supervisor.start()
+    log = supervisor.log_of("trigger")
+    eventually(lambda: log.exists() and "awake" in log.read_text())
+    began = time.monotonic()
+    supervisor.shutdown()
+    assert (tmp_path / "retired").exists()
+    assert time.monotonic() - began < 15, "nothing waited for a lock in vain"
+    assert supervisor.names() == ["trigger"]
+
+
 def test_orphans_of_a_killed_supervisord_are_ended_by_the_next_start(
     supervisor: Supervisor,
 ) -> None:
