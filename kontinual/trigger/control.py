@@ -82,7 +82,7 @@ class Control:
             NotNow: no run failed since it was closed.
         """
         with self._ledger.writing() as writer:
-            state = rows.policy_state(writer.connection, self._ledger.loop, since=writer.now)
+            state = rows.policy_state(writer.connection, self._ledger.loop, now=writer.now)
             if not state.failures:
                 raise NotNow(f"the circuit of {self._ledger.loop} is closed: no run failed")
             act = Act(by=by, reason=reason, at=writer.now)

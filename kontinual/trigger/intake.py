@@ -104,9 +104,11 @@ class _Intake:
         if not former:
             return 0
         answered = self._answered_at(former[-1])
-        if not ask.repeats or answered is None or self._writer.now - answered < self._again_after:
+        if not ask.repeats or answered is None:
             return None
-        return len(former)
+        # An answer further ahead than that is of a clock that was ahead.
+        is_recent = abs(self._writer.now - answered) < self._again_after
+        return None if is_recent else len(former)
 
     def _answered_at(self, trigger: Trigger | int) -> datetime | None:
         """When a trigger was suppressed or its run ended; None while it is open."""

@@ -18,7 +18,7 @@ from sqlalchemy.exc import InterfaceError, InternalError, OperationalError, SQLA
 from sqlalchemy.exc import TimeoutError as NoConnection
 
 from kontinual.errors import LedgerError
-from kontinual.spec import RunRecord
+from kontinual.spec import RunRecord, utc_text
 from kontinual.trigger import rows, tables
 from kontinual.trigger.audit import Audit, audit, export_lines
 from kontinual.trigger.chain import Entry, EntryKind
@@ -44,7 +44,6 @@ from kontinual.trigger.writer import Writer
 __all__ = ["Clock", "Judge", "Ledger", "utc_now"]
 
 Clock = Callable[[], datetime]
-DAY = timedelta(days=1)
 DOWN = (OperationalError, InterfaceError, InternalError, NoConnection)
 
 
@@ -237,9 +236,10 @@ class Ledger:
             return None if oldest is None else datetime.fromisoformat(oldest), held
 
     def last_scheduled(self) -> datetime | None:
-        """The moment of the last trigger of a schedule; None before the first."""
+        """The moment of the last trigger of a schedule that has come; None before the first."""
         table = tables.triggers
         mine = (table.c.loop == self.loop) & (table.c.source == Source.SCHEDULE.value)
+        mine &= table.c.starts_at <= utc_text(self._clock())
         with self.reading() as connection:
             found = connection.scalar(select(func.max(table.c.starts_at)).where(mine))
             return None if found is None else datetime.fromisoformat(found)
@@ -257,7 +257,7 @@ class Ledger:
     def state(self) -> PolicyState:
         """What the policy would be told now."""
         with self.reading() as connection:
-            return rows.policy_state(connection, self.loop, since=self._clock() - DAY)
+            return rows.policy_state(connection, self.loop, now=self._clock())
 
     def entries(self, *, after: int = 0, limit: int | None = None) -> list[Entry]:
         """Entries of the chain behind one, in its order."""
@@ -323,7 +323,7 @@ class Ledger:
             raise LedgerError(f"the ledger could not be read: {exc}") from exc
 
     def _state(self, writer: Writer) -> PolicyState:
-        return rows.policy_state(writer.connection, self.loop, since=writer.now - DAY)
+        return rows.policy_state(writer.connection, self.loop, now=writer.now)
 
     def _accept(
         self, writer: Writer, trigger: Trigger, decision: Decision, judge: Judge

@@ -1,7 +1,7 @@
 """Reading the ledger's tables: one query each, and rows as the station's records."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from itertools import islice
 from typing import Any
 
@@ -34,6 +34,7 @@ __all__ = [
 Row = Mapping[Any, Any]
 NOT_OF_A_TRIGGER = {"loop", "occurrence", "answer"}
 NOT_OF_A_RUN = {"loop", "kind", "outcome"}
+DAY = timedelta(days=1)
 MANY = 500  # values in one IN (...): SQLite's older limit is 999 for a statement
 
 
@@ -179,17 +180,18 @@ def paused(connection: Connection, loop: str) -> Act | None:
     return None if text is None else Act.model_validate_json(text)
 
 
-def policy_state(connection: Connection, loop: str, *, since: datetime) -> PolicyState:
-    """What the policy needs to know of the runs and of persons' acts."""
+def policy_state(connection: Connection, loop: str, *, now: datetime) -> PolicyState:
+    """What the policy needs to know of the runs and of persons' acts.
+
+    A moment that lies ahead is of a clock that was ahead: nothing waits for it to come.
+    """
     table = tables.runs
+    has_ended = table.c.ended_at <= utc_text(now)
     mine, retrains = table.c.loop == loop, table.c.kind == RunKind.RETRAIN.value
     running = select(table.c.id).where(mine, table.c.ended_at.is_(None)).limit(1)
-    ended = select(table.c.id, table.c.ended_at).where(
-        mine, retrains, table.c.ended_at.is_not(None)
-    )
-    started = select(table.c.accepted_at).where(
-        mine, retrains, table.c.accepted_at > utc_text(since)
-    )
+    ended = select(table.c.id, table.c.ended_at).where(mine, retrains, has_ended)
+    recently = table.c.accepted_at.between(utc_text(now - DAY), utc_text(now))
+    started = select(table.c.accepted_at).where(mine, retrains, recently)
     last = connection.execute(ended.order_by(table.c.ended_at.desc()).limit(1)).one_or_none()
     return PolicyState.model_validate(
         {
@@ -199,16 +201,19 @@ def policy_state(connection: Connection, loop: str, *, since: datetime) -> Polic
             "last_run": last.id if last else None,
             "last_run_ended": last.ended_at if last else None,
             "started": list(connection.scalars(started.order_by(table.c.accepted_at))),
-            "restored_by": _restored_by(connection, mine),
-            **_failures(connection, loop, mine & retrains),
+            "restored_by": _restored_by(connection, mine & has_ended),
+            **_failures(connection, loop, mine & retrains & has_ended, now=now),
         }
     )
 
 
-def _failures(connection: Connection, loop: str, retrains: ColumnElement[bool]) -> dict[str, Any]:
+def _failures(
+    connection: Connection, loop: str, retrains: ColumnElement[bool], *, now: datetime
+) -> dict[str, Any]:
     """How many of the last retrainings failed in a row, since a person last closed the circuit."""
     runs, controls = tables.runs, tables.controls
-    closed = connection.scalar(select(controls.c.circuit_closed_at).where(controls.c.loop == loop))
+    closing = (controls.c.loop == loop) & (controls.c.circuit_closed_at <= utc_text(now))
+    closed = connection.scalar(select(controls.c.circuit_closed_at).where(closing))
     # A run that a person stopped, or that never began, says nothing about whether runs work.
     good = runs.c.outcome.not_in([Outcome.FAILED.value, Outcome.STOPPED.value])
     last_good = connection.scalar(select(func.max(runs.c.ended_at)).where(retrains, good))
@@ -221,10 +226,10 @@ def _failures(connection: Connection, loop: str, retrains: ColumnElement[bool]) 
     return {"failures": number, "last_failure": last}
 
 
-def _restored_by(connection: Connection, mine: ColumnElement[bool]) -> str | None:
+def _restored_by(connection: Connection, ended: ColumnElement[bool]) -> str | None:
     table = tables.runs
     changes = [o.value for o in Outcome if o.changed_champion]
-    query = select(table.c.id, table.c.outcome).where(mine, table.c.outcome.in_(changes))
+    query = select(table.c.id, table.c.outcome).where(ended, table.c.outcome.in_(changes))
     last = connection.execute(query.order_by(table.c.ended_at.desc()).limit(1)).one_or_none()
     return last.id if last and last.outcome == Outcome.RESTORED.value else None
 

@@ -178,8 +178,10 @@ class Worker:
         if self._schedule is None:
             return
         now = self._clock()
-        after = self._scheduled or self._ledger.last_scheduled() or now
-        self._scheduled = after
+        if self._scheduled is None or self._scheduled > now:
+            # One that lies ahead was kept by a clock that was ahead.
+            self._scheduled = self._ledger.last_scheduled() or now
+        after = self._scheduled
         moment = last_due(self._schedule, after=after, now=now, speedup=self._policy.speedup)
         if moment is not None:
             # Fingerprint and start make it one trigger, whoever records it.

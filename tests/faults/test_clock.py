@@ -1,13 +1,14 @@
 """A clock that steps back, as when a machine gets the right time: nothing waits for the old one."""
 
 from collections.abc import Iterator
+from datetime import timedelta
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kontinual.spec import parse_loop
-from kontinual.trigger import Answer, Ledger, Policy, Worker
+from kontinual.spec import Outcome, parse_loop
+from kontinual.trigger import Answer, Control, Ledger, Policy, Worker
 from kontinual.trigger.metrics import TriggerMetrics
 from tests.unit.trigger.conftest import LOOP, FakeClock, FakeEvidence, FakeLauncher, make_ask
 
@@ -72,6 +73,50 @@ def test_what_is_held_is_looked_at_again_although_the_clock_steps_back(world: Wo
     (trigger,) = world.ledger.triggers()
     assert trigger.decision is not None
     assert trigger.decision.answer is Answer.ACCEPT
+
+
+def a_run_comes_and_goes(world: World, worker: Worker, outcome: Outcome) -> None:
+    world.ledger.ask_by_hand("please")
+    worker.look_again()
+    worker.step()
+    world.launcher.end(world.launcher.started[-1], at=world.clock(), outcome=outcome)
+    worker.step()
+
+
+def test_what_ran_while_the_clock_was_ahead_holds_nothing_back_and_hides_nothing(
+    world: World,
+) -> None:
+    worker = world.worker("a")
+    world.clock.advance(days=365)
+    for _ in range(3):  # as many as the budget has, and failures as open the circuit
+        a_run_comes_and_goes(world, worker, Outcome.FAILED)
+        world.clock.advance(hours=3)
+    Control(world.ledger).close_circuit("ana", "the disk is larger now")
+    world.clock.advance(days=-364)
+    assert world.ledger.state().failures == 0
+    a_run_comes_and_goes(world, worker, Outcome.FAILED)
+    assert len(world.launcher.started) == 4
+    state = world.ledger.state()
+    assert (state.last_run, state.failures) == (world.launcher.started[-1], 1)
+    world.ledger.ask_by_hand("again")
+    worker.step()
+    decision = world.ledger.triggers()[-1].decision
+    assert decision is not None
+    assert decision.rule == "cooldown", "what ran since then counts"
+    Control(world.ledger).close_circuit("ana", "mended")
+    assert world.ledger.state().failures == 0
+
+
+def test_an_alert_that_was_answered_while_the_clock_was_ahead_asks_again(world: World) -> None:
+    ask, hour = make_ask("low_confidence"), timedelta(hours=1)
+    world.clock.advance(days=365)
+    world.ledger.receive([ask], again_after=hour)
+    world.worker("a").step()
+    world.clock.advance(minutes=-1)
+    assert world.ledger.receive([ask], again_after=hour).duplicates == 1
+    assert world.ledger.receive([ask]).duplicates == 1
+    world.clock.advance(days=-364)
+    assert world.ledger.receive([ask], again_after=hour).recorded == [2]
 
 
 @settings(max_examples=8, deadline=None)

@@ -1,3 +1,4 @@
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -9,6 +10,7 @@ from kontinual.trigger import Ledger, Policy, Source, Worker
 from kontinual.trigger.metrics import TriggerMetrics
 from kontinual.trigger.schedule import last_due
 
+START = datetime(2026, 1, 1, tzinfo=UTC)
 MONDAY = datetime(2026, 1, 5, tzinfo=UTC)
 MOMENTS = st.datetimes(datetime(2020, 1, 1), datetime(2030, 1, 1), timezones=st.just(UTC))
 
@@ -59,12 +61,9 @@ def test_a_paused_schedule_has_no_moments() -> None:
     assert last_due(schedule, after=MONDAY, now=MONDAY + timedelta(days=9)) is None
 
 
-def test_the_schedule_asks_once_for_each_moment_whatever_restarts(
-    ledger: Ledger, loop, evidence, launcher, clock
-) -> None:
-    evidence.change(matured_rows=0)
-
-    def restarted() -> Worker:
+@pytest.fixture
+def restarted(ledger: Ledger, loop, evidence, launcher, clock) -> Callable[[], Worker]:
+    def restart() -> Worker:
         return Worker(
             ledger,
             Policy(loop),
@@ -76,6 +75,13 @@ def test_the_schedule_asks_once_for_each_moment_whatever_restarts(
             name="always the same",
         )
 
+    return restart
+
+
+def test_the_schedule_asks_once_for_each_moment_whatever_restarts(
+    restarted: Callable[[], Worker], ledger: Ledger, evidence, clock
+) -> None:
+    evidence.change(matured_rows=0)
     worker = restarted()
     worker.step()
     assert ledger.triggers() == [], "a service that starts does not ask by that"
@@ -87,3 +93,38 @@ def test_the_schedule_asks_once_for_each_moment_whatever_restarts(
     told = [(t.source, t.starts_at.hour) for t in ledger.triggers()]
     assert told == [(Source.SCHEDULE, 6), (Source.SCHEDULE, 12)]
     assert ledger.trigger(1).decision.rule == "enough_labels", "judged like any other"
+
+
+@pytest.mark.parametrize("restarts", [False, True])
+def test_a_clock_that_was_ahead_once_holds_no_later_moment_back(
+    restarted: Callable[[], Worker], ledger: Ledger, evidence, clock, *, restarts: bool
+) -> None:
+    evidence.change(matured_rows=0)
+    worker = restarted()
+    worker.step()
+    clock.advance(days=3650)
+    worker.step()
+    clock.advance(days=-3650)
+    worker = restarted() if restarts else worker
+    for _ in range(4):
+        worker.step()
+        clock.advance(hours=3)
+    worker.step()
+    hours = [(t.starts_at - START) / timedelta(hours=1) for t in ledger.triggers()]
+    assert hours == [3650 * 24, 6, 12]
+
+
+def test_a_clock_that_steps_back_a_little_asks_for_no_moment_twice(
+    restarted: Callable[[], Worker], ledger: Ledger, evidence, clock
+) -> None:
+    evidence.change(matured_rows=0)
+    worker = restarted()
+    worker.step()
+    for _ in range(3):
+        clock.advance(hours=6)
+        worker.step()
+        clock.advance(seconds=-2)
+        worker.step()
+        clock.advance(seconds=2)
+        worker.step()
+    assert [t.starts_at.hour for t in ledger.triggers()] == [6, 12, 18]
