@@ -21,7 +21,7 @@ from fsspec.core import url_to_fs
 
 from kontinual.errors import LakeError
 from kontinual.lake.spanfile import GROUP_ROWS, Frames
-from kontinual.lake.table import COLLECTED, NO_TIME, impossible, require, times
+from kontinual.lake.table import COLLECTED, MOMENTS, NO_TIME, impossible, require, times
 from kontinual.spec import Data
 
 __all__ = ["Cell", "Rows", "query_rows", "read_table", "table_rows"]
@@ -137,9 +137,10 @@ class Rows:
             times(self._connection.execute(query).df()[self._data.time], source=self._source)
 
     def _refuse_bad_times(self) -> None:
+        low, high = map(_micros, MOMENTS)
+        none = f"(_moment >= {low} AND _moment < {high}) IS NOT TRUE"
         bad, of, row = self._ask(
-            "SELECT count(*) FILTER (_moment IS NULL), count(*), "
-            "min(rowid) FILTER (_moment IS NULL) FROM taken"
+            f"SELECT count(*) FILTER ({none}), count(*), min(rowid) FILTER ({none}) FROM taken"
         )[0]
         if bad:
             query = f"SELECT {_name(self._data.time)} FROM taken WHERE rowid = {row}"

@@ -17,6 +17,7 @@ what it should not, is written as it is: to judge it is validation's work.
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import numpy as np
@@ -25,10 +26,11 @@ import pandas as pd
 import pyarrow as pa
 
 from kontinual.errors import LakeError
-from kontinual.spec import Data
+from kontinual.spec import YEARS, Data
 
 __all__ = [
     "COLLECTED",
+    "MOMENTS",
     "NO_TIME",
     "REPEATED",
     "WIDTH",
@@ -50,7 +52,14 @@ _TYPES = {
     "text": pa.string(),
     "timestamp": pa.timestamp("us", tz="UTC"),
 }
-NO_TIME = "is no time; write ISO 8601, 2013-03-01T05:15:00Z"
+_DAY = timedelta(days=1)
+MOMENTS = (
+    datetime(YEARS[0], 1, 1, tzinfo=UTC) - _DAY,
+    datetime(YEARS[1] + 1, 1, 1, tzinfo=UTC) + _DAY,
+)
+"""Rows lie from the first to before the second. They reach a day over the years, for serving looks
+at the year of a request's own offset."""
+NO_TIME = f"is no time from {YEARS[0]} to {YEARS[1]}; write ISO 8601, 2013-03-01T05:15:00Z"
 REPEATED = "stands twice; ids are unique in a span"
 WIDTH = {"integer": 0, "number": 1, "text": 2}
 """A kind holds all values of the narrower ones."""
@@ -120,7 +129,7 @@ def times(column: "pd.Series[Any]", *, source: str) -> "pd.Series[Any]":
     """A column of moments in UTC; without an offset they are taken for UTC.
 
     Raises:
-        LakeError: a value is null, or no moment in ISO 8601.
+        LakeError: a value is null, no moment in ISO 8601, or not of the years that are served.
     """
     options: dict[str, Any] = {"utc": True, "errors": "coerce"}
     if int(pd.__version__.split(".")[0]) >= 2 and column.dtype == object:
@@ -131,7 +140,8 @@ def times(column: "pd.Series[Any]", *, source: str) -> "pd.Series[Any]":
             "but a time is written in ISO 8601, such as 2013-03-01T05:15:00Z"
         )
     moments = pd.to_datetime(column, **options)
-    _refuse(column, moments.isna(), NO_TIME, source)
+    inside = (moments >= pd.Timestamp(MOMENTS[0])) & (moments < pd.Timestamp(MOMENTS[1]))
+    _refuse(column, ~inside, NO_TIME, source)
     return moments.astype("datetime64[ns, UTC]")
 
 
@@ -194,6 +204,8 @@ def impossible(
 
 def _plain(value: Any) -> Any:
     """A value without NumPy's type, as a person writes it."""
+    if isinstance(value, date):
+        return value.isoformat()
     return value.item() if isinstance(value, np.generic) else value
 
 

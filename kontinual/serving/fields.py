@@ -12,7 +12,7 @@ from typing import Any, Final, NamedTuple, Protocol
 
 import numpy as np
 
-from kontinual.spec import CategoryFeature, Feature, IntegerFeature
+from kontinual.spec import YEARS, CategoryFeature, Feature, IntegerFeature
 
 __all__ = [
     "MISSING",
@@ -32,7 +32,6 @@ LARGEST = float(np.finfo(np.float32).max)
 MAX_WHOLE = 2**53  # every whole number up to here survives JSON
 MAX_ID = 256  # as in kontinual.spec.LabelRecord: a longer id could never get its label
 MAX_TEXT = 1000
-YEARS = (1900, 2200)  # what fits the timestamps of every table format
 TIME = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d{1,9})?)?(Z|[+-]\d\d:\d\d)?", re.ASCII)
 
 

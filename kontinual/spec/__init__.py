@@ -2,6 +2,7 @@
 
 from kontinual.spec.base import Duration, format_duration, parse_duration
 from kontinual.spec.data import (
+    YEARS,
     CategoryFeature,
     Data,
     Feature,
@@ -58,6 +59,7 @@ __all__ = [
     "PREDICTIONS_EVENT",
     "PREDICTION_EVENT",
     "SCORE_BINS",
+    "YEARS",
     "Action",
     "Alert",
     "AlertKind",

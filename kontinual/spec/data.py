@@ -8,6 +8,7 @@ from pydantic import Field, model_validator
 from kontinual.spec.base import Duration, Share, Strict, format_duration
 
 __all__ = [
+    "YEARS",
     "CategoryFeature",
     "Data",
     "Feature",
@@ -16,6 +17,9 @@ __all__ = [
     "Label",
     "NumberFeature",
 ]
+
+YEARS = (1900, 2200)
+"""Rows lie from the first to the last of these years, which every table format can hold."""
 
 ColumnName = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_]{0,62}$")]
 

@@ -256,7 +256,11 @@ def test_rows_of_one_moment_make_a_draft_as_well():
         ({"label": 2}, {}, r"column 'label', row 0: 2 is no label; it is 0 or 1"),
         ({"label": 1}, {}, r"column 'label' is 1 in every row; a model learns from rows with 0"),
         ({"id": "a"}, {}, r"column 'id', row 1: 'a' stands twice; ids are unique"),
-        ({"time": "soon"}, {}, r"column 'time', row 0: 'soon' is no time; write ISO 8601"),
+        (
+            {"time": "soon"},
+            {},
+            r"column 'time', row 0: 'soon' is no time from 1900 to 2200; write ISO",
+        ),
         ({"Fare (USD)": 1}, {}, r"rename or leave out 'Fare \(USD\)' \(to fare_usd\?\)"),
         ({"2nd": 1}, {}, r"rename or leave out '2nd' \(to c_2nd\?\)"),
         ({7: 1}, {}, r"rename or leave out 7 \(to c_7\?\)"),

@@ -174,6 +174,10 @@ def test_parquet_and_csv_are_one_table(disk, rows, tmp_path):
         (["2026-01-01", "soon", "2026-01-03"], r"column 'at', row 1: 'soon' is no time.*\(1 of 3"),
         (["2026-01-01", "", "2026-01-03"], r"column 'at', row 1: None is no time"),
         ([1767225600, 1767225601, 1767225602], r"column 'at' holds numbers such as .*1767225600"),
+        (
+            ["2026-01-01", "2026-01-02", "9999-12-31"],
+            r"column 'at', row 2: '9999-12-31' is no time from 1900 to 2200.*\(1 of 3",
+        ),
     ],
 )
 def test_a_time_that_is_none_is_named_with_its_row(disk, rows, tmp_path, at, message):
