@@ -8,7 +8,7 @@ folder for temporary files (`TMPDIR`) as they do in their tables.
 
 import shutil
 import tempfile
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -34,7 +34,8 @@ _GROUP_ROWS = 122_880
 _PARQUET = (".parquet", ".pq")
 _CSV = (".csv", ".csv.gz", ".csv.zip")
 _NULLS = ["", "#N/A", "<NA>", "N/A", "NA", "NULL", "NaN", "None", "n/a", "nan", "null"]
-"""What pandas, and so most people's tools, write for no value."""
+"""What pandas, and so most people's tools, write for no value; where a vocabulary holds one of
+them, it is a value of that column."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 
@@ -66,17 +67,17 @@ class Rows:
         self._connection = connection
         self._data = data
         self._source = source
-        described = connection.execute(f"DESCRIBE SELECT * FROM {relation}").fetchall()
-        types = {name: kind for name, kind, *_ in described}
+        types = _types(connection, relation)
         require(list(types), [data.id, data.time, data.label.name], source=source)
         self._refuse_numeric_time(relation, types[data.time])
         wanted = [data.id, data.time, data.label.name, *data.feature_names, *COLLECTED]
         self._columns = [name for name in wanted if name in types]
         memory = max(MEMORY_BYTES, 4 * _GROUP_ROWS * 8 * len(self._columns))
         connection.execute(f"SET memory_limit = '{memory // 1024**2}MiB'")
-        time = _name(data.time)
+        texts, time = _vocabularies(data), _name(data.time)
+        columns = [_column(name, types[name], is_text=name in texts) for name in self._columns]
         connection.execute(
-            f"CREATE TABLE taken AS SELECT {', '.join(map(_name, self._columns))}, "
+            f"CREATE TABLE taken AS SELECT {', '.join(columns)}, "
             f"epoch_us(TRY_CAST({time} AS TIMESTAMPTZ)) AS _moment FROM {relation}"
         )
         self._refuse_bad_times()
@@ -131,7 +132,7 @@ class Rows:
         return found
 
     def _refuse_numeric_time(self, relation: str, kind: str) -> None:
-        if kind.startswith(("DECIMAL", "DOUBLE", "FLOAT")) or kind.endswith("INT"):
+        if kind in {"DOUBLE", "FLOAT"} or _is_exact(kind):
             time = _name(self._data.time)
             query = f"SELECT {time} FROM {relation} LIMIT 1"
             times(self._connection.execute(query).df()[self._data.time], source=self._source)
@@ -169,9 +170,7 @@ def table_rows(url: str, data: Data, *, source: str) -> Iterator[Rows]:
     """
     with _duckdb(f"{url}: the table can not be read") as (connection, folder):
         paths = _found(url, folder)
-        # As they are written: an id 007 is not 7.
-        texts = {data.id, *(f.name for f in data.features if f.type == "category")}
-        relation = _relation(connection, paths, texts)
+        relation = _relation(connection, paths, _vocabularies(data))
         yield Rows(connection, relation, data, source=source)
 
 
@@ -186,8 +185,11 @@ def read_table(url: str, *, texts: Collection[str] = ()) -> pd.DataFrame:
         LakeError: there is no such file, it is neither parquet nor CSV, or can not be read.
     """
     with _duckdb(f"{url}: the table can not be read") as (connection, folder):
-        relation = _relation(connection, _found(url, folder), texts)
-        frame: pd.DataFrame = connection.execute(f"SELECT * FROM {relation}").df()
+        relation = _relation(connection, _found(url, folder), dict.fromkeys(texts, ()))
+        types = _types(connection, relation).items()
+        columns = [_column(name, kind, is_text=name in texts) for name, kind in types]
+        query = f"SELECT {', '.join(columns)} FROM {relation}"
+        frame: pd.DataFrame = connection.execute(query).df()
         return frame
 
 
@@ -267,21 +269,78 @@ def _local_file(fs: Any, path: str, copy: Path) -> str:
     return str(target)
 
 
-def _relation(connection: Any, paths: Sequence[str], texts: Collection[str]) -> str:
-    """What stands behind FROM for these files; columns of CSV that are texts keep their digits."""
+def _vocabularies(data: Data) -> dict[str, Collection[str]]:
+    """The columns that are texts, each with the texts it declares."""
+    categories = {f.name: f.vocabulary for f in data.features if f.type == "category"}
+    return {data.id: (), **categories}
+
+
+def _relation(
+    connection: Any, paths: Sequence[str], vocabularies: Mapping[str, Collection[str]]
+) -> str:
+    """What stands behind FROM for these files; columns that are texts are read as written."""
     parquet = [p for p in paths if p.lower().endswith(_PARQUET)]
     csv = [p for p in paths if p not in parquet]
-    parts = [f"read_parquet({_list(parquet)}, union_by_name = true)"] if parquet else []
+    parts = []
+    if parquet:
+        parts.append(f"SELECT * FROM read_parquet({_list(parquet)}, union_by_name = true)")
     if csv:
-        options = "union_by_name = true, header = true, delim = ',', quote = '\"', "
-        options += f"nullstr = {_list(_NULLS)}"
-        query = f"DESCRIBE SELECT * FROM read_csv({_list(csv)}, {options}, all_varchar = true)"
-        names = [name for name, *_ in connection.execute(query).fetchall()]
-        kinds = ", ".join(f"{_text(n)}: 'VARCHAR'" for n in names if n in texts)
-        types = f", types = {{{kinds}}}" if kinds else ""
-        # The type of a column is known when all of it has been seen.
-        parts.append(f"read_csv({_list(csv)}, {options}, sample_size = -1{types})")
-    return "(" + " UNION ALL BY NAME ".join(f"SELECT * FROM {part}" for part in parts) + ")"
+        parts.append(_csv(connection, csv, vocabularies))
+    return "(" + " UNION ALL BY NAME ".join(parts) + ")"
+
+
+def _csv(connection: Any, paths: Sequence[str], vocabularies: Mapping[str, Collection[str]]) -> str:
+    """The query for CSV files. DuckDB knows nulls of the whole file only, not of a column."""
+    names = _types(connection, _read_csv(paths, all_varchar="true"))
+    # As they are written: an id 007 is not 7.
+    texts = {name: set(values) for name, values in vocabularies.items() if name in names}
+    kinds = ", ".join(f"{_text(name)}: 'VARCHAR'" for name in texts)
+    options = {"sample_size": "-1"}  # a column's type is known when all of it has been seen
+    options |= {"types": f"{{{kinds}}}"} if kinds else {}
+    relation = _read_csv(paths, nullstr=_list(_NULLS), **options)
+    kept = set(_NULLS).intersection(set[str]().union(*texts.values()))
+    if not kept:
+        return f"SELECT * FROM {relation}"
+    types = _types(connection, relation)
+    nulls = [text for text in _NULLS if text not in kept]
+    relation = _read_csv(paths, nullstr=_list(nulls), **options)
+    columns = [
+        _nulled(name, kept - texts.get(name, set()), types[name])
+        for name, kind in _types(connection, relation).items()
+        if kind == "VARCHAR"
+    ]
+    return f"SELECT * REPLACE ({', '.join(columns)}) FROM {relation}"
+
+
+def _read_csv(paths: Sequence[str], **options: str) -> str:
+    dialect = {"union_by_name": "true", "header": "true", "delim": "','", "quote": "'\"'"}
+    given = [f"{name} = {value}" for name, value in (dialect | options).items()]
+    return f"read_csv({_list(paths)}, {', '.join(given)})"
+
+
+def _nulled(name: str, nulls: Collection[str], kind: str) -> str:
+    """A column of texts as one of its type, these of them as null."""
+    # Of times DuckDB alone knows the format; a time that is null is refused, null or text.
+    kind = "VARCHAR" if kind.startswith(("DATE", "TIME")) else kind
+    is_null = f"list_contains({_list(sorted(nulls))}, {_name(name)})"
+    return f"CAST(CASE WHEN {is_null} THEN NULL ELSE {_name(name)} END AS {kind}) AS {_name(name)}"
+
+
+def _column(name: str, kind: str, *, is_text: bool) -> str:
+    """A column to select. Pandas would make floats of some numbers that are texts, such as ids."""
+    quoted = _name(name)
+    return f"CAST({quoted} AS VARCHAR) AS {quoted}" if is_text and _is_exact(kind) else quoted
+
+
+def _is_exact(kind: str) -> bool:
+    """Is it DuckDB's type of whole numbers or decimals?"""
+    return kind.startswith("DECIMAL") or kind.endswith(("INT", "INTEGER"))
+
+
+def _types(connection: Any, relation: str) -> dict[str, str]:
+    """DuckDB's type of each column."""
+    described = connection.execute(f"DESCRIBE SELECT * FROM {relation}").fetchall()
+    return {name: kind for name, kind, *_ in described}
 
 
 def _micros(moment: datetime) -> int:

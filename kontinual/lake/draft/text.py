@@ -23,6 +23,9 @@ DRIFT = 0.25
 _NEARLY = 0.8
 """A limit that the history comes so near to would refuse the next span by chance."""
 _SLICES, _GROUPS, _GROUP_ROWS = 2, 12, 50
+_NULLABLE = (
+    "  # nullable: in CSV, words such as NA and None are null where no vocabulary declares them."
+)
 _PLAIN = re.compile(r"[A-Za-z][A-Za-z0-9_.-]*")
 _WORDS = {
     "y",
@@ -109,6 +112,7 @@ def _data(
         "  # Is each of them known when a prediction is made? One that tells the label has to go.",
         "  # seasonal: it moves by nature, so its drift alerts no one. unit: without one,",
         "  # validation may take a season for a change from any common unit to another.",
+        *[_NULLABLE] * (".csv" in head.history and any(f.nullable and f.groups for f in features)),
         "  features:",
     ]
     for feature in features:

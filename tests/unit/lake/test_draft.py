@@ -311,6 +311,21 @@ def test_what_was_drafted_from_a_file_is_ingested_from_it(tmp_path: Path, suffix
     assert [span.columns for span in spans] == [roles | declared] * len(spans)
 
 
+def test_a_word_of_a_csv_that_may_be_a_value_or_null_is_pointed_out(tmp_path: Path):
+    pytest.importorskip("duckdb")
+    path = tmp_path / "rain.csv"
+    hourly(300, place=["EU", "NA", "AS"] * 100).to_csv(path, index=False)
+
+    made = draft(read_table(str(path), texts=["id"]), history=path.name)
+
+    place = made.loop.data.feature("place")
+    assert isinstance(place, CategoryFeature)
+    assert (place.vocabulary, place.nullable) == (["AS", "EU"], True)
+    comment = "in CSV, words such as NA and None are null where no vocabulary declares them"
+    assert comment in made.text
+    assert comment not in draft(hourly()).text
+
+
 def test_names_that_stand_twice_and_empty_tables_are_refused():
     twice = pd.concat([hourly(), hourly()[["x"]]], axis=1)
     with pytest.raises(LakeError, match=r"\['x'\] stand twice"):

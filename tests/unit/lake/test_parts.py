@@ -1,18 +1,20 @@
 """A span that is greater than memory is written and read part by part, and is no other for it."""
 
 import zipfile
+from decimal import Decimal
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pyarrow import parquet
 
 from kontinual.errors import LakeError
-from kontinual.lake import Lake, ingest_history, ingest_table, source, spanfile
+from kontinual.lake import Lake, ingest_history, ingest_table, read_table, source, spanfile
 from kontinual.lake.spanfile import repeated
-from kontinual.spec import History
+from kontinual.spec import CategoryFeature, History
 
 PART = 2048  # DuckDB's least
 
@@ -137,6 +139,61 @@ def test_a_csv_says_what_is_written_in_it(disk, tmp_path):
     assert frame["price"].isna().tolist() == [False, True]
     assert frame["items"].isna().tolist() == [True, False]
     assert frame["colour"].isna().tolist() == [False, True]
+
+
+def test_what_a_vocabulary_declares_is_a_value_and_no_null(disk, tmp_path):
+    words = ["EU", "NA", '"NA"', "None", '"null"', "", '""']
+    (tmp_path / "a.csv").write_text(
+        "order,at,price,items,colour,shade,returned\n"
+        + "".join(
+            f"o{i},2026-01-0{i + 1},{'NA' if i else 1.5},{'None' if i else 3},{word},{word},0\n"
+            for i, word in enumerate(words)
+        )
+    )
+    lake = Lake(str(tmp_path / "lake"), _worded(disk.loop, ["EU", "NA", "None"]))
+
+    ingest_table(lake, table=str(tmp_path / "a.csv"))
+
+    frame = lake.read(1).astype(object).where(lambda f: f.notna(), None)
+    assert frame["colour"].tolist() == ["EU", "NA", "NA", "None", None, None, None]
+    assert frame["shade"].tolist() == ["EU", None, None, None, "null", "", ""]
+    assert lake.span(1).columns["price"] == "number"
+    assert lake.span(1).columns["items"] == "integer"
+    assert frame["price"].tolist() == [1.5, *[None] * 6]
+    assert frame["items"].tolist() == [3, *[None] * 6]
+
+
+def _worded(loop, vocabulary):
+    """The loop with these colours, and a shade that may be null by name or empty."""
+    colour = CategoryFeature(name="colour", vocabulary=vocabulary)
+    shade = CategoryFeature(name="shade", vocabulary=["EU", "null", ""])
+    features = [*loop.data.features[:2], colour, shade]
+    data = loop.data.model_copy(update={"features": features})
+    return loop.model_copy(update={"data": data})
+
+
+@pytest.mark.parametrize(
+    ("numbers", "kind"),
+    [
+        ([10**19 + i for i in range(3)], pa.decimal128(20, 0)),
+        ([1000, 1001, 1002], pa.decimal128(20, 0)),
+        ([2**63 - 3, 2**63 - 2, 2**63 - 1], pa.int64()),
+        ([2**64 - 3, 2**64 - 2, 2**64 - 1], pa.uint64()),
+    ],
+)
+def test_a_text_written_as_a_number_keeps_its_digits(disk, rows, tmp_path, numbers, kind):
+    number = Decimal if pa.types.is_decimal(kind) else int
+    column = pa.array(map(number, numbers), kind)
+    table = pa.Table.from_pandas(rows(3).drop(columns=["order", "colour"]))
+    table = table.append_column("order", column).append_column("colour", column)
+    parquet.write_table(table, tmp_path / "a.parquet")
+
+    ingest_table(disk, table=str(tmp_path / "a.parquet"))
+
+    expected = list(map(str, numbers))
+    assert disk.read(1)["order"].tolist() == disk.read(1)["colour"].tolist() == expected
+    frame = read_table(str(tmp_path / "a.parquet"), texts=["order"])
+    assert frame["order"].tolist() == expected
 
 
 @pytest.mark.parametrize("name", ["a.csv.zip", "a.csv.gz", "a.csv"])
