@@ -13,9 +13,12 @@ _DURATION = re.compile(r"(?:(\d+)w)?(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?
 
 
 class Strict(BaseModel):
-    """A part of the declaration: unknown keys are errors, values never change."""
+    """A part of the declaration: unknown keys are errors, numbers finite, values never change."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+    # JSON, in which packages keep the declaration, knows neither infinity nor NaN.
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, populate_by_name=True, allow_inf_nan=False
+    )
 
 
 def parse_duration(value: Any) -> timedelta:

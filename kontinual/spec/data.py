@@ -21,6 +21,7 @@ __all__ = [
 YEARS = (1900, 2200)
 """Rows lie from the first to the last of these years, which every table format can hold."""
 
+_Whole = Annotated[float, Field(ge=-(2**53), le=2**53)]
 ColumnName = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_]{0,62}$")]
 
 
@@ -56,6 +57,9 @@ class IntegerFeature(_Ranged):
     """A whole number."""
 
     type: Literal["integer"] = "integer"
+    range: tuple[_Whole, _Whole] = Field(
+        description="least and greatest plausible value, within 2^53: all of these survive JSON"
+    )
 
 
 class CategoryFeature(_FeatureBase):

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, FiniteFloat, model_validator
+from pydantic import Field, model_validator
 
 from kontinual.spec.base import Duration, Strict
 from kontinual.spec.beam import Beam
@@ -42,8 +42,8 @@ class DoubleParameter(_Interval):
     """A real number between min and max."""
 
     type: Literal["double"]
-    min: FiniteFloat
-    max: FiniteFloat
+    min: float
+    max: float
 
 
 class IntParameter(_Interval):
