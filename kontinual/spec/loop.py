@@ -48,3 +48,16 @@ class Loop(Strict):
         if watches_drift and not self.data.steady_names:
             raise ValueError("an alert on feature_drift needs a feature that is not seasonal")
         return self
+
+    @model_validator(mode="after")
+    def _slices(self) -> "Loop":
+        """Without slices what judges them would pass without a word."""
+        judging = [f"gates[{i}]" for i, gate in enumerate(self.gates) if gate.on == "slices"]
+        if self.monitoring.alert(AlertKind.GROUP_BIAS):
+            judging.append("the alert on group_bias")
+        if judging and not self.data.slices:
+            raise ValueError(
+                f"{', '.join(judging)} would judge nothing, for data.slices is empty; "
+                "name category features there"
+            )
+        return self

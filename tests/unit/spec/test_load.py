@@ -64,6 +64,13 @@ def test_a_mistake_is_named_by_its_line_field_and_rule(
         ("step_timeout: 60d", "step_timeout: 1d", "rollout:", "rollout", "longer than step_dur"),
         ("kind: group_bias", "kind: model_age", "monitoring:", "monitoring", "model_age"),
         ("day_of_year: 1.0", "dayofyear: 1.0", "# Will a", "(document)", "names no feature"),
+        (
+            "[origin, carrier]",
+            "[]",
+            "# Will a",
+            "(document)",
+            "gates[3], the alert on group_bias would judge nothing, for data.slices is empty",
+        ),
     ],
 )
 def test_a_rule_that_joins_fields_is_told_at_the_part_that_holds_them(

@@ -16,7 +16,10 @@ data:
   time: at
   label: {name: y, delay: 1d}
   history: {table: history.parquet}
-  features: [{name: x, type: number, range: [0, 1]}]
+  features:
+    - {name: x, type: number, range: [0, 1]}
+    - {name: shop, type: category, vocabulary: [big, small]}
+  slices: [shop]
 training: {trainers: [{algorithm: logistic_regression}]}
 gates: [{metric: log_loss, "on": new, max_regression: 0.0}]
 monitoring:
