@@ -58,11 +58,12 @@ Name = Annotated[
     Field(pattern=r"^[a-z0-9]([a-z0-9-]{0,40}[a-z0-9])?$", description="lower-case DNS label"),
 ]
 Share = Annotated[float, Field(ge=0, le=1)]
+_QuantityText = Annotated[str, Field(pattern=r"^[0-9]+(\.[0-9]+)?(m|k|M|G|T|P|Ki|Mi|Gi|Ti|Pi)?$")]
 Quantity = Annotated[
-    str,
-    BeforeValidator(lambda value: str(value) if isinstance(value, int) else value),
-    Field(
-        pattern=r"^[0-9]+(\.[0-9]+)?(m|k|M|G|T|P|Ki|Mi|Gi|Ti|Pi)?$",
-        description="as Kubernetes writes it: 500m, 2, 1.5Gi",
+    _QuantityText,
+    BeforeValidator(
+        lambda value: str(value) if isinstance(value, int | float) else value,
+        json_schema_input_type=_QuantityText | Annotated[float, Field(ge=0)],
     ),
+    Field(description="as Kubernetes writes it: 500m, 2, 0.5, 1.5Gi"),
 ]

@@ -1,5 +1,6 @@
 """What a declaration may say of Katib's trials, and the mistakes it is told of."""
 
+import math
 from typing import Any
 
 import pytest
@@ -9,8 +10,9 @@ from kontinual.spec.katib import Katib
 
 
 def test_quantities_are_written_as_in_kubernetes() -> None:
-    job = Katib.model_validate({"job": {"limits": {"memory": "1.5Gi", "nvidia.com/gpu": 1}}}).job
-    assert job.limits == {"memory": "1.5Gi", "nvidia.com/gpu": "1"}
+    limits = {"memory": "1.5Gi", "nvidia.com/gpu": 1, "cpu": 0.5}
+    job = Katib.model_validate({"job": {"limits": limits}}).job
+    assert job.limits == {"memory": "1.5Gi", "nvidia.com/gpu": "1", "cpu": "0.5"}
 
 
 @pytest.mark.parametrize(
@@ -18,6 +20,8 @@ def test_quantities_are_written_as_in_kubernetes() -> None:
     [
         ({"job": {"limits": {"memory": "2 GB"}}}, "job.limits.memory"),
         ({"job": {"requests": {"cpu": -1}}}, "job.requests.cpu"),
+        ({"job": {"requests": {"cpu": True}}}, "job.requests.cpu"),
+        ({"job": {"requests": {"cpu": math.inf}}}, "job.requests.cpu"),
         ({"job": {"tolerations": [{"operator": "Equal", "value": "x"}]}}, "Equal needs a key"),
         ({"job": {"tolerations": [{"operator": "Exists", "value": "x"}]}}, "takes no value"),
         ({"job": {"gpu": 1}}, "job.gpu"),
