@@ -4,12 +4,21 @@ import re
 from datetime import timedelta
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer
 
-__all__ = ["Duration", "Name", "Quantity", "Share", "Strict", "format_duration", "parse_duration"]
+__all__ = [
+    "Duration",
+    "Name",
+    "PositiveDuration",
+    "Quantity",
+    "Share",
+    "Strict",
+    "format_duration",
+    "parse_duration",
+]
 
 _UNITS = {"w": 604800, "d": 86400, "h": 3600, "m": 60, "s": 1}
-_DURATION = re.compile(r"(?:(\d+)w)?(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?")
+_DURATION = re.compile(r"(?:(\d+)w)?(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?", re.ASCII)
 
 
 class Strict(BaseModel):
@@ -25,7 +34,7 @@ def parse_duration(value: Any) -> timedelta:
     """Read a duration as Prometheus writes it: `90s`, `6h`, `1d12h`, `4w`.
 
     Raises:
-        ValueError: the text is no such duration, or it is zero.
+        ValueError: the text is no such duration, or longer than 999,999,999 days.
     """
     if isinstance(value, timedelta):
         return value
@@ -35,7 +44,10 @@ def parse_duration(value: Any) -> timedelta:
     seconds = sum(
         int(n) * unit for n, unit in zip(match.groups(), _UNITS.values(), strict=True) if n
     )
-    return timedelta(seconds=seconds)
+    try:
+        return timedelta(seconds=seconds)
+    except OverflowError as exc:
+        raise ValueError(f"a duration is at most {timedelta.max.days}d, but got {value}") from exc
 
 
 def format_duration(value: timedelta) -> str:
@@ -48,11 +60,22 @@ def format_duration(value: timedelta) -> str:
     return "".join(parts) or "0s"
 
 
+def _positive(value: timedelta) -> timedelta:
+    if value <= timedelta(0):
+        raise ValueError(f"must be longer than 0s, but got {format_duration(value)}")
+    return value
+
+
 Duration = Annotated[
     timedelta,
-    BeforeValidator(parse_duration, json_schema_input_type=str),
+    BeforeValidator(
+        parse_duration,
+        json_schema_input_type=Annotated[str, Field(pattern=r"^([0-9]+[wdhms])+$")],
+    ),
     PlainSerializer(format_duration, return_type=str),
 ]
+PositiveDuration = Annotated[Duration, AfterValidator(_positive)]
+"""Where no time at all would mean nothing: windows, timeouts, the lengths that time is cut into."""
 Name = Annotated[
     str,
     Field(pattern=r"^[a-z0-9]([a-z0-9-]{0,40}[a-z0-9])?$", description="lower-case DNS label"),

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from kontinual.spec.base import Duration, Share, Strict, format_duration
+from kontinual.spec.base import Duration, PositiveDuration, Share, Strict, format_duration
 
 __all__ = [
     "YEARS",
@@ -113,7 +113,7 @@ class Data(Strict):
         default_factory=list, description="category features whose groups are watched apart"
     )
     history: History
-    span: Duration = Field(
+    span: PositiveDuration = Field(
         default="30d", validate_default=True, description="the history is cut into spans this long"
     )
     retention: Duration = Field(

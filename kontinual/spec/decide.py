@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from kontinual.spec.base import Duration, Share, Strict
+from kontinual.spec.base import Duration, PositiveDuration, Share, Strict
 from kontinual.spec.training import Metric
 
 __all__ = [
@@ -173,7 +173,7 @@ class Alert(Strict):
     threshold: float = Field(ge=0)
     action: Action = Action.NOTIFY
     severity: Literal["info", "warning", "critical"] = "warning"
-    window: Duration | None = Field(default=None, description="over the loop's window")
+    window: PositiveDuration | None = Field(default=None, description="over the loop's window")
     hold: Duration = Field(
         default="0s", validate_default=True, alias="for", description="Prometheus' `for`"
     )
@@ -184,7 +184,7 @@ class Alert(Strict):
 class Monitoring(Strict):
     """What is watched over which window."""
 
-    window: Duration = Field(default="7d", validate_default=True)
+    window: PositiveDuration = Field(default="7d", validate_default=True)
     min_rows: int = Field(
         default=500, ge=1, description="no rule speaks of fewer rows in its window"
     )
@@ -232,11 +232,11 @@ class TriggerPolicy(Strict):
     approval: Approval = Field(
         default=Approval.NEVER, description="of a person, for what no person has asked for"
     )
-    hold_timeout: Duration | None = Field(
+    hold_timeout: PositiveDuration | None = Field(
         default=None,
         description="a trigger held so long is suppressed; default: two cooldowns, 7d at least",
     )
-    run_timeout: Duration | None = Field(
+    run_timeout: PositiveDuration | None = Field(
         default=None,
         description="on the wall clock; a run that takes longer, or waits longer for its start, "
         "is stopped; "

@@ -2,7 +2,7 @@
 
 from pydantic import Field, model_validator
 
-from kontinual.spec.base import Duration, Quantity, Strict
+from kontinual.spec.base import PositiveDuration, Quantity, Strict
 
 __all__ = ["Serving"]
 
@@ -22,7 +22,7 @@ class Serving(Strict):
     service_account: str | None = Field(
         default=None, description="whose credentials fetch the model; default: the namespace's own"
     )
-    ready_timeout: Duration = Field(
+    ready_timeout: PositiveDuration = Field(
         default="15m", validate_default=True, description="a version not ready so long is refused"
     )
 

@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from kontinual.spec.base import Duration, Strict
+from kontinual.spec.base import PositiveDuration, Strict
 from kontinual.spec.beam import Beam
 from kontinual.spec.katib import Katib
 
@@ -101,7 +101,7 @@ class Tuning(Strict):
 
     trials: int = Field(default=16, ge=1, le=10_000)
     parallel: int = Field(default=2, ge=1, le=1_000)
-    timeout: Duration = Field(default="1h", validate_default=True)
+    timeout: PositiveDuration = Field(default="1h", validate_default=True)
     algorithm: Literal["random", "tpe", "multivariate-tpe", "grid", "cmaes", "sobol"] = "tpe"
     seed: int = Field(default=0, ge=0)
     katib: Katib = Katib()
