@@ -145,7 +145,7 @@ class Validation(Strict):
     max_unseen: float = Field(default=0.02, ge=0, le=1, description="share of unseen categories")
     max_out_of_range: float = Field(default=0.01, ge=0, le=1)
     min_rows: int = Field(default=200, ge=1)
-    max_drift_by_feature: dict[str, float] = Field(
+    max_drift_by_feature: dict[str, Annotated[float, Field(gt=0, le=1)]] = Field(
         default_factory=dict, description="limits for features that move by nature, such as a date"
     )
     beam: Beam = Beam()

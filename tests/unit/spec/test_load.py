@@ -37,6 +37,7 @@ def test_a_declaration_survives_being_written_and_read(flights_path: Path) -> No
         ("range: [0, 23]", "range: [0, 1e30]", "data.features[0].range[1]", "9007199254740992"),
         ("threshold: 730", "threshold: .nan", "threshold", "finite number"),
         ("day_of_year: 1.0", "day_of_year: .inf", "day_of_year", "finite number"),
+        ("day_of_year: 1.0", "day_of_year: -1", "day_of_year", "greater than 0"),
         ("{type: double, min: 0.03,", "{type: double, min: 3,", "learning_rate", "min <= max"),
         ("algorithm: logistic_regression", "algorithm: 7up", "algorithm", "match pattern"),
         ('{metric: log_loss, "on": old,', '{metric: accuracy, "on": old,', "metric", "roc_auc"),
