@@ -1,10 +1,11 @@
-"""What a span of millions of rows costs: ingestion and validation, seconds and peak memory.
+"""What a span of millions of rows costs, from ingestion to training: seconds and peak memory.
 
 Flights are drawn with replacement into a history of many parquet files, in no
 order of time: a first span of a fifth as many rows, and a second of all of them. The
-history is ingested, then both spans are validated as the pipeline does it, each step in a
-process of the data environment that may not hold more memory than the limit: the kernel
-refuses it more (RLIMIT_DATA), and its peak (VmHWM) is reported.
+history is ingested, then both spans are validated as the pipeline does it, and the second
+one's rows are encoded as each training and each trial does it. Each step is a process of the
+environment that it has in the pipeline, and may not hold more memory than the limit: the
+kernel refuses it more (RLIMIT_DATA), and its peak (VmHWM) is reported.
 """
 
 import argparse
@@ -31,17 +32,22 @@ import json, re, sys, time
 from pathlib import Path
 from kontinual.lake import Lake, ingest_history
 from kontinual.spec import load_loop
-from kontinual.validation import validate_span
 
 step, url, out = sys.argv[1:]
 loop = load_loop(url)
 lake = Lake(str(Path(out) / "lake"), loop)
-if step != "ingest":
+if step == "encode":
+    from kontinual.training import prepare
+elif step != "ingest":
     import tensorflow_data_validation
+    from kontinual.validation import validate_span
 began = time.monotonic()
 facts = {}
 if step == "ingest":
     facts["spans"] = [s.rows for s in ingest_history(loop, lake, base=str(Path(url).parent))]
+elif step == "encode":
+    matrix = prepare(loop, lake, 2, seed=0).matrix
+    facts |= {"rows": len(matrix), "matrix_gib": matrix.nbytes / 1024**3}
 else:
     verdict = validate_span(loop, lake, int(step), report=Path(out) / f"{step}.html")
     facts |= {"rows": lake.span(int(step)).rows, "accepted": verdict.accepted}
@@ -92,7 +98,7 @@ def run_step(step: str, loop: Path, out: Path, limit: int) -> dict[str, Any]:
         resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
 
     began = time.monotonic()
-    python = str(Settings().data_python)
+    python = sys.executable if step == "encode" else str(Settings().data_python)
     done = subprocess.run(
         [python, "-c", STEP, step, str(loop), str(out)],
         preexec_fn=limited,
@@ -116,7 +122,7 @@ def main() -> None:
         make_history(folder, arguments.rows)
         loop = write_loop(folder, arguments.rows)
         found = []
-        for step in ("ingest", "1", "2"):
+        for step in ("ingest", "1", "2", "encode"):
             facts = run_step(step, loop, folder, int(arguments.limit_gib * GIB))
             print(f"{step}: {json.dumps(facts)}")
             found.append(facts)

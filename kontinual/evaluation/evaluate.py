@@ -57,7 +57,8 @@ def evaluate(
     """
     new_scorer = Scorer(challenger)
     old_scorer = Scorer(champion) if champion is not None else None
-    numbers, frame = lake.recent_holdout(span)
+    numbers, rows = lake.recent_holdout(span)
+    frame = rows.read()
     blocks, labels = truth_of(loop, frame)
     lacking = _lacking(loop, old_scorer.package.signature) if old_scorer else []
     before = old_scorer.scores(frame, nulls=lacking) if old_scorer else constant_scores(labels)

@@ -140,7 +140,7 @@ def old_groups(
     for span in lake.accepted():
         if span.number >= before:
             continue
-        frame, group = lake.holdout_rows(span.number), f"span {span.number}"
+        frame, group = lake.holdout_rows(span.number).read(), f"span {span.number}"
         if frame.empty:
             yield Unscored("old", group, 0, "it holds no held-out row")
             continue

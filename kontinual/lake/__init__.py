@@ -7,6 +7,7 @@ from kontinual.lake.journal import RunJournal
 from kontinual.lake.labelled import ingest_labelled
 from kontinual.lake.lake import Lake
 from kontinual.lake.manifest import SpanManifest, Verdict
+from kontinual.lake.picked import PickedRows
 from kontinual.lake.source import read_table
 from kontinual.lake.spanfile import repeated
 from kontinual.lake.store import LocalStore, RemoteStore, Store, open_store
@@ -15,6 +16,7 @@ __all__ = [
     "Draft",
     "Lake",
     "LocalStore",
+    "PickedRows",
     "RemoteStore",
     "RunJournal",
     "SpanManifest",

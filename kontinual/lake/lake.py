@@ -28,14 +28,14 @@ from kontinual.errors import DataRejected, LakeError
 from kontinual.lake.holdout import blocks_of, is_holdout
 from kontinual.lake.journal import RunJournal
 from kontinual.lake.manifest import Cursor, Source, SpanManifest, Verdict
-from kontinual.lake.spanfile import Frames, SpanFile, digest_of, read_parts, read_rows
+from kontinual.lake.picked import PickedRows, Positions, sample
+from kontinual.lake.spanfile import Frames, SpanFile, digest_of, read_parts
 from kontinual.lake.store import Store, open_store
 from kontinual.lake.table import fingerprint, to_frame
 from kontinual.spec import Loop, RunRecord
 
 __all__ = ["Lake"]
 
-Positions = npt.NDArray[np.int64]
 MANIFEST = "manifest.json"
 ENOUGH_BLOCKS = 4  # of time, to tell how much a model's quality varies from one to another
 _MAX_RACES = 100
@@ -199,7 +199,7 @@ class Lake:
 
     # Rows to learn from and to evaluate on -------------------------------
 
-    def training_rows(self, newest: int, *, seed: int, at_most: int | None = None) -> pd.DataFrame:
+    def training_rows(self, newest: int, *, seed: int, at_most: int | None = None) -> PickedRows:
         """What to train on: the newest span, and a replay of all older accepted ones.
 
         Args:
@@ -219,16 +219,16 @@ class Lake:
         older = [s.number for s in self.accepted() if s.number < newest]
         rng = np.random.default_rng(seed)
         free = {n: self._free(n) for n in older}
-        picked = {newest: self._free(newest)} | _sample(free, self.loop.data.replay_rows, rng)
+        picked = {newest: self._free(newest)} | sample(free, self.loop.data.replay_rows, rng)
         if at_most is not None:
-            picked = _sample(picked, at_most, rng)
-        return pd.concat([self._take(n, rows) for n, rows in picked.items()], ignore_index=True)
+            picked = sample(picked, at_most, rng)
+        return self._picked(picked)
 
-    def holdout_rows(self, number: int) -> pd.DataFrame:
+    def holdout_rows(self, number: int) -> PickedRows:
         """The rows of a span that no model ever trains on."""
-        return self._take(number, np.flatnonzero(self._holdout(number)))
+        return self._picked({number: np.flatnonzero(self._holdout(number))})
 
-    def recent_holdout(self, newest: int) -> tuple[list[int], pd.DataFrame]:
+    def recent_holdout(self, newest: int) -> tuple[list[int], PickedRows]:
         """What new data is judged by: rows that no model ever trains on, the newest there are.
 
         Those of the newest span. Where they are of fewer than ENOUGH_BLOCKS blocks of time, because
@@ -246,35 +246,35 @@ class Lake:
         """
         data = self.loop.data
         declared = {data.id, data.time, data.label.name, *data.feature_names}
-        numbers, frames, blocks = list[int](), list[pd.DataFrame](), set[int]()
         earlier = [s for s in reversed(self.accepted()) if s.number < newest]
+        picked, blocks = dict[int, Positions](), set[int]()
         for span in (self.span(newest), *earlier):
-            if len(blocks) >= ENOUGH_BLOCKS or not declared <= span.columns.keys():
+            complete = span.number == newest or declared <= span.columns.keys()
+            if len(blocks) >= ENOUGH_BLOCKS or not complete:
                 break
-            frame = self.holdout_rows(span.number)
-            blocks |= set(blocks_of(frame[data.time], data.holdout_block).tolist())
-            numbers, frames = [span.number, *numbers], [frame, *frames]
-        found = pd.concat(frames, ignore_index=True) if frames else pd.DataFrame()
-        if found.empty:
+            rows = self.holdout_rows(span.number)
+            for part in rows.parts([data.time]):
+                blocks |= set(blocks_of(part[data.time], data.holdout_block).tolist())
+            picked = dict((s.number, positions) for s, positions in rows.picked) | picked
+        if not blocks:
             raise LakeError(
                 f"span {newest} and those before it hold no held-out row to judge a model by; "
                 "shorten data.holdout_block, or wait for more rows"
             )
-        return numbers, found
+        return list(picked), self._picked(picked)
 
     def _holdout(self, number: int) -> npt.NDArray[np.bool_]:
         data = self.loop.data
-        return is_holdout(
-            self.read(number, [data.time])[data.time], data.holdout, data.holdout_block
+        parts = self.parts(number, [data.time])
+        return np.concatenate(
+            [is_holdout(part[data.time], data.holdout, data.holdout_block) for part in parts]
         )
 
     def _free(self, number: int) -> Positions:
         return np.flatnonzero(~self._holdout(number))
 
-    def _take(self, number: int, rows: Positions) -> pd.DataFrame:
-        """These rows of a span, read part by part."""
-        with self._data(self.span(number)) as path:
-            return read_rows(path, rows)
+    def _picked(self, picked: dict[int, Positions]) -> PickedRows:
+        return PickedRows([(self.span(n), rows) for n, rows in picked.items()], self._data)
 
     # Runs ----------------------------------------------------------------
 
@@ -358,21 +358,6 @@ class Lake:
         self.store.upload(f"{folder}/{manifest.data_file}", file)
         self.store.create(f"{folder}/{MANIFEST}", manifest.model_dump_json(indent=2).encode())
         return manifest
-
-
-def _sample(
-    free: dict[int, Positions], wanted: int, rng: np.random.Generator
-) -> dict[int, Positions]:
-    """A uniform sample without replacement over rows of several spans, by span."""
-    if not free:
-        return {}
-    sizes = [len(rows) for rows in free.values()]
-    shares = rng.multivariate_hypergeometric(sizes, min(wanted, sum(sizes)), method="marginals")
-    return {
-        number: np.sort(rng.choice(rows, size=share, replace=False))
-        for (number, rows), share in zip(free.items(), shares, strict=True)
-        if share
-    }
 
 
 def _folder(number: int) -> str:

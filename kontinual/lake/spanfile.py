@@ -18,7 +18,7 @@ from kontinual.errors import LakeError
 from kontinual.lake.table import REPEATED, WIDTH, column_kinds, impossible, normalise, to_frame
 from kontinual.spec import Data
 
-__all__ = ["GROUP_ROWS", "Frames", "SpanFile", "digest_of", "read_parts", "read_rows", "repeated"]
+__all__ = ["GROUP_ROWS", "Frames", "SpanFile", "digest_of", "read_parts", "read_tables", "repeated"]
 
 GROUP_ROWS = 65_536
 """Rows of a group in the file, and rows that are in memory at once."""
@@ -90,13 +90,13 @@ def read_parts(path: Path, columns: Sequence[str] | None = None) -> Iterator[pd.
         yield frame
 
 
-def read_rows(path: Path, rows: npt.NDArray[np.int64]) -> pd.DataFrame:
-    """The rows of a span's file at these positions, which rise."""
-    picked = []
-    for first, table in _groups(path, None):
+def read_tables(
+    path: Path, rows: npt.NDArray[np.int64], columns: Sequence[str]
+) -> Iterator[pa.Table]:
+    """The rows of a span's file at these positions, which rise, group by group."""
+    for first, table in _groups(path, columns):
         low, high = np.searchsorted(rows, [first, first + len(table)])
-        picked.append(table.take(pa.array(rows[low:high] - first)))
-    return to_frame(pa.concat_tables(picked))
+        yield table.take(pa.array(rows[low:high] - first))
 
 
 def repeated(columns: Callable[[], Iterable["pd.Series[Any]"]]) -> "pd.Series[Any]":

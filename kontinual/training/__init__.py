@@ -1,6 +1,6 @@
 """Training: encoded rows in, a model package out whose answers are proven equal."""
 
-from kontinual.training.data import SpanSource, TrainingSet, prepare
+from kontinual.training.data import Rows, SpanSource, TrainingSet, prepare
 from kontinual.training.revision import code_version
 from kontinual.training.train import fit, positive_scores, train
 from kontinual.training.trainers import (
@@ -18,6 +18,7 @@ __all__ = [
     "BaseTrainer",
     "Estimator",
     "Parameters",
+    "Rows",
     "SpanSource",
     "TrainingSet",
     "check_trainers",

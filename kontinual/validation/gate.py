@@ -239,7 +239,7 @@ def _trained_rows(
     if manifest.source != "collector" or len(before) < 2:
         return None
     newest = before[-1].number
-    return lake.training_rows(newest, seed=manifest.number, at_most=_TRAINED_ROWS)
+    return lake.training_rows(newest, seed=manifest.number, at_most=_TRAINED_ROWS).read()
 
 
 def _verdict(result: Examination, number: int) -> Verdict:

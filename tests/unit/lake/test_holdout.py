@@ -93,8 +93,8 @@ def test_training_and_holdout_share_no_day_and_lose_no_row(lake, rows, verdict):
     lake.write(rows(400, first=400), source="table")
     lake.judge(verdict(1))
 
-    training = lake.training_rows(2, seed=1)
-    held = pd.concat([lake.holdout_rows(1), lake.holdout_rows(2)])
+    training = lake.training_rows(2, seed=1).read()
+    held = pd.concat([lake.holdout_rows(1).read(), lake.holdout_rows(2).read()])
 
     assert not set(training["at"].dt.date) & set(held["at"].dt.date)
     assert len(set(training["order"]) | set(held["order"])) == 800
@@ -111,12 +111,13 @@ def daily(lake, rows, verdict):
 
 
 def test_where_a_span_holds_out_few_blocks_those_before_it_are_new_as_well(daily):
-    numbers, held = daily.recent_holdout(30)
+    numbers, rows = daily.recent_holdout(30)
+    held = rows.read()
 
     assert numbers == list(range(numbers[0], 31))
     assert numbers[0] > 1
     assert held["at"].dt.date.nunique() == 4
-    one_by_one = pd.concat([daily.holdout_rows(n) for n in numbers], ignore_index=True)
+    one_by_one = pd.concat([daily.holdout_rows(n).read() for n in numbers], ignore_index=True)
     pd.testing.assert_frame_equal(held, one_by_one)
 
 
@@ -125,10 +126,10 @@ def test_a_span_with_enough_blocks_is_new_alone(lake, rows, verdict):
         lake.write(rows(24 * 40, first=24 * 40 * (number - 1)), source="table")
         lake.judge(verdict(number))
 
-    numbers, held = lake.recent_holdout(2)
+    numbers, rows = lake.recent_holdout(2)
 
     assert numbers == [2]
-    pd.testing.assert_frame_equal(held, lake.holdout_rows(2))
+    pd.testing.assert_frame_equal(rows.read(), lake.holdout_rows(2).read())
 
 
 def test_what_was_refused_or_lacks_a_declared_column_is_not_new(daily, loop, verdict):

@@ -268,9 +268,9 @@ def test_a_sample_of_the_training_rows_is_drawn_from_all_of_them(lake, rows, ver
     for i in range(3):
         lake.write(rows(400, first=400 * i), source="table")
         lake.judge(verdict(i + 1))
-    every = lake.training_rows(3, seed=1)
+    every = lake.training_rows(3, seed=1).read()
 
-    sample = lake.training_rows(3, seed=1, at_most=100)
+    sample = lake.training_rows(3, seed=1, at_most=100).read()
 
     assert len(sample) == 100
     assert sample["order"].is_unique

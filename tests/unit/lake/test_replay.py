@@ -21,7 +21,7 @@ def _span_of(frame):
 
 
 def test_the_newest_span_is_whole_and_older_accepted_ones_are_sampled(filled, loop):
-    training = filled.training_rows(4, seed=1)
+    training = filled.training_rows(4, seed=1).read()
     counts = _span_of(training).value_counts().to_dict()
 
     free = (~is_holdout(filled.read(4)["at"], 0.25, timedelta(days=1))).sum()
@@ -31,21 +31,21 @@ def test_the_newest_span_is_whole_and_older_accepted_ones_are_sampled(filled, lo
 
 
 def test_the_sample_is_uniform_over_the_older_rows(filled):
-    counts = _span_of(filled.training_rows(4, seed=1)).value_counts()
+    counts = _span_of(filled.training_rows(4, seed=1).read()).value_counts()
 
     assert counts[1] == pytest.approx(150, abs=40)
     assert counts[3] == pytest.approx(150, abs=40)
 
 
 def test_the_seed_decides_the_sample(filled):
-    one, again, other = (filled.training_rows(4, seed=s) for s in (1, 1, 2))
+    one, again, other = (filled.training_rows(4, seed=s).read() for s in (1, 1, 2))
 
     assert one.equals(again)
     assert set(one["order"]) != set(other["order"])
 
 
 def test_no_row_is_drawn_twice_and_no_column_is_added(filled):
-    training = filled.training_rows(4, seed=3)
+    training = filled.training_rows(4, seed=3).read()
 
     assert training["order"].is_unique
     assert list(training.columns) == list(filled.read(4).columns)
@@ -53,14 +53,14 @@ def test_no_row_is_drawn_twice_and_no_column_is_added(filled):
 
 
 def test_younger_spans_are_not_replayed_into_an_older_training(filled):
-    assert set(_span_of(filled.training_rows(3, seed=1))) == {1, 3}
+    assert set(_span_of(filled.training_rows(3, seed=1).read())) == {1, 3}
 
 
 def test_replay_can_be_switched_off(filled, loop):
     data = loop.data.model_copy(update={"replay_rows": 0})
     filled.loop = loop.model_copy(update={"data": data})
 
-    assert set(_span_of(filled.training_rows(4, seed=1))) == {4}
+    assert set(_span_of(filled.training_rows(4, seed=1).read())) == {4}
 
 
 def test_a_rejected_span_is_never_trained_on(filled):
