@@ -80,8 +80,8 @@ def tell(figures: Mapping[str, float]) -> None:
 def _work(
     loop: Loop, settings: Settings, suggestion: Suggestion, options: argparse.Namespace
 ) -> dict[str, float]:
-    data = prepare(loop, Lake(settings.lake_url, loop), options.span, seed=options.seed)
-    split = Split.of(data)
+    # Nothing else holds the rows that the split is a copy of.
+    split = Split.of(prepare(loop, Lake(settings.lake_url, loop), options.span, seed=options.seed))
     for share in _STEPS if options.in_steps else ():
         part = split.newest(share)
         if len(np.unique(part.labels)) > 1:
