@@ -255,7 +255,7 @@ class Lake:
             rows = self.holdout_rows(span.number)
             for part in rows.parts([data.time]):
                 blocks |= set(blocks_of(part[data.time], data.holdout_block).tolist())
-            picked = dict((s.number, positions) for s, positions in rows.picked) | picked
+            picked = {s.number: positions for s, positions in rows.picked} | picked
         if not blocks:
             raise LakeError(
                 f"span {newest} and those before it hold no held-out row to judge a model by; "
