@@ -22,9 +22,9 @@ from fsspec.core import url_to_fs
 from kontinual.errors import LakeError
 from kontinual.lake.spanfile import GROUP_ROWS, Frames
 from kontinual.lake.table import COLLECTED, MOMENTS, NO_TIME, impossible, require, times
-from kontinual.spec import Data
+from kontinual.spec import Data, History
 
-__all__ = ["Cell", "Rows", "query_rows", "read_table", "table_rows"]
+__all__ = ["Cell", "Rows", "below", "columns_of", "query_rows", "read_table", "table_rows"]
 
 MEMORY_BYTES = 512 * 1024**2
 """What DuckDB uses before it goes to the disk, at least."""
@@ -114,6 +114,11 @@ class Rows:
             for c, count in counted
         ]
 
+    def up_to(self, moment: datetime) -> int:
+        """How many rows are not later than a moment."""
+        ((count,),) = self._ask(f"SELECT count(*) FROM taken WHERE _moment <= {_micros(moment)}")
+        return int(count)
+
     def frames(self, cell: Cell | None = None) -> Frames:
         """The rows of a cell, or all, in order of time; the index is the row in the source."""
         inside = f"WHERE _moment >= {cell.low} AND _moment < {cell.high}" if cell else ""
@@ -154,6 +159,31 @@ class Rows:
                 count=f"{bad} of {of}",
                 source=self._source,
             )
+
+
+def columns_of(history: History, base: str, *, source: str) -> list[str]:
+    """The columns of a history, without its rows.
+
+    Args:
+        history: names a table, or has a query.
+        base: folder or URL that relative paths count from.
+        source: named in messages.
+
+    Raises:
+        LakeError: it can not be read.
+    """
+    with _duckdb(source) as (connection, folder):
+        if history.table is None:
+            connection.execute("SET file_search_path = ?", [base.removeprefix("file://")])
+            return list(_types(connection, _asked(history.query or "")))
+        paths = _found(below(base, history.table), folder)
+        return list(_types(connection, _relation(connection, paths, {})))
+
+
+def below(base: str, table: str) -> str:
+    """A path or URL that may count from a folder or URL."""
+    is_absolute = "://" in table or Path(table).is_absolute()
+    return table if is_absolute else f"{base.rstrip('/')}/{table}"
 
 
 @contextmanager
@@ -209,8 +239,12 @@ def query_rows(query: str, base: str, data: Data, *, source: str) -> Iterator[Ro
     search = base.removeprefix("file://")
     with _duckdb(f"data.history.query (relative to {search})") as (connection, _):
         connection.execute("SET file_search_path = ?", [search])
-        relation = f"({query.strip().removesuffix(';')}\n)"
-        yield Rows(connection, relation, data, source=source)
+        yield Rows(connection, _asked(query), data, source=source)
+
+
+def _asked(query: str) -> str:
+    """What stands behind FROM for a query."""
+    return f"({query.strip().removesuffix(';')}\n)"
 
 
 @contextmanager
@@ -236,7 +270,8 @@ def _duckdb(what: str) -> Iterator[tuple[Any, Path]]:
             connection.execute("SET python_enable_replacements = false")
             yield connection, Path(folder)
         except duckdb.Error as exc:
-            raise LakeError(f"{what}: {exc}") from exc
+            # What follows is a line of the query, which people did not write.
+            raise LakeError(f"{what}: {str(exc).partition(chr(10) + 'LINE ')[0].strip()}") from exc
 
 
 def _found(url: str, folder: Path) -> list[str]:
@@ -255,6 +290,8 @@ def _local_files(url: str, folder: Path) -> list[str]:
     for path in paths:
         if not path.lower().endswith(_PARQUET + _CSV):
             raise LakeError(f"{path}: a table is a .parquet or .csv file")
+        if not fs.exists(path):
+            raise LakeError(f"{url}: there is no such file")
     return [_local_file(fs, path, folder / str(i)) for i, path in enumerate(paths)]
 
 
@@ -291,6 +328,8 @@ def _relation(
 
 def _csv(connection: Any, paths: Sequence[str], vocabularies: Mapping[str, Collection[str]]) -> str:
     """The query for CSV files. DuckDB knows nulls of the whole file only, not of a column."""
+    for path in paths:
+        _refuse_other_separators(path)
     names = _types(connection, _read_csv(paths, all_varchar="true"))
     # As they are written: an id 007 is not 7.
     texts = {name: set(values) for name, values in vocabularies.items() if name in names}
@@ -310,6 +349,20 @@ def _csv(connection: Any, paths: Sequence[str], vocabularies: Mapping[str, Colle
         if kind == "VARCHAR"
     ]
     return f"SELECT * REPLACE ({', '.join(columns)}) FROM {relation}"
+
+
+def _refuse_other_separators(path: str) -> None:
+    """Tables of many countries separate columns by semicolons, for a comma is in their numbers."""
+    with fsspec.open(path, "rt", compression="infer", encoding="utf-8", errors="replace") as file:
+        head = file.readline()
+    for mark, name in ((";", "semicolons"), ("\t", "tabs"), ("|", "bars")):
+        if mark in head and "," not in head:
+            delim = mark.replace("\t", "\\t")
+            raise LakeError(
+                f"{path}: its columns are separated by {name}, and commas are expected; write it "
+                "with commas or as parquet, or read it by data.history.query: SELECT * FROM "
+                f"read_csv('{Path(path).name}', delim='{delim}', decimal_separator=',')"
+            )
 
 
 def _read_csv(paths: Sequence[str], **options: str) -> str:

@@ -174,7 +174,9 @@ def labels(column: "pd.Series[Any]", *, source: str) -> "pd.Series[Any]":
         LakeError: one is neither 0 nor 1.
     """
     numbers = pd.to_numeric(column, errors="coerce")
-    _refuse(column, (numbers != 0) & (numbers != 1), "is no label; it is 0 or 1", source)
+    # Not by `!=`: in a column of whole numbers or booleans with nulls that is null, not true.
+    rule = "is no label; it is 0 or 1, and a row without one yet is left out"
+    _refuse(column, ~numbers.isin([0, 1]), rule, source)
     return numbers.astype("int64")
 
 

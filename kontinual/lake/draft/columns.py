@@ -1,6 +1,7 @@
 """What a column of a table can be to a model: a number, a category, or nothing, and why."""
 
 import math
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +20,8 @@ MAX_WHOLE = 2.0**53  # every whole number up to here survives JSON
 LARGEST = float(np.finfo(np.float32).max)
 SHOWN_DIGITS = 6
 
+_DECIMAL_COMMA = re.compile(r"\s*[+-]?\d+,\d+\s*")
+_POINTS = "write points, or read them by data.history.query with decimal_separator=','"
 _NUMBERS = {"integer", "floating", "mixed-integer-float", "decimal", "boolean"}
 _TEXTS = {"string", "categorical"}
 _MOMENTS = {"datetime64", "datetime", "date", "timedelta64", "timedelta", "time", "period"}
@@ -106,6 +109,9 @@ def _number(name: str, column: "pd.Series[Any]", kind: str, spans: Numbers) -> F
 def _category(name: str, column: "pd.Series[Any]", spans: Numbers) -> Feature | LeftOut:
     codes, found = pd.factorize(column.astype(object).map(str, na_action="ignore"))
     vocabulary = tuple(sorted(map(str, found)))
+    with_comma = [text for text in vocabulary if _DECIMAL_COMMA.fullmatch(text)]
+    if len(with_comma) > len(vocabulary) / 2:
+        return LeftOut(name, f"numbers with a decimal comma, such as {with_comma[0]}: {_POINTS}")
     if len(vocabulary) == 1:
         return LeftOut(name, f"every row has the same value, {_short(vocabulary[0])}")
     if len(vocabulary) > MAX_CATEGORIES or 2 * len(vocabulary) > len(column):

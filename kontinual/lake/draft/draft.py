@@ -1,6 +1,7 @@
 """From labelled rows to the text of a loop.yaml that is valid and says why it is as it is."""
 
 import re
+import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -19,6 +20,7 @@ from kontinual.spec import Loop, parse_loop
 __all__ = ["Draft", "draft_loop"]
 
 _COLUMN = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,62}")
+_LETTERS = str.maketrans({"ä": "ae", "ö": "oe", "ü": "ue", "ß": "ss", "ø": "oe", "æ": "ae"})
 _NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,40}[a-z0-9])?")
 
 
@@ -137,7 +139,11 @@ def _is_column(name: Any) -> bool:
 
 
 def _as_column(name: Any) -> str:
-    words = "_".join(re.findall(r"[A-Za-z0-9]+", str(name))).lower()
+    letters = unicodedata.normalize(
+        "NFKD", unicodedata.normalize("NFC", str(name)).lower().translate(_LETTERS)
+    )
+    plain = "".join(c for c in letters if not unicodedata.combining(c))
+    words = "_".join(re.findall(r"[a-z0-9]+", plain))
     return (words if words[:1].isalpha() else f"c_{words}")[:63].rstrip("_")
 
 

@@ -163,6 +163,13 @@ def test_what_tells_nothing_is_left_out_with_the_reason():
         assert f"    # {name}: {reason}\n" in made.text
 
 
+def test_numbers_with_a_decimal_comma_are_no_category():
+    texts = [f"{i % 40},{i % 10}" for i in range(2000)]
+    made = draft(hourly(temperature=texts, x=np.arange(2000) % 7))
+    assert made.loop.data.feature_names == ["x"]
+    assert made.left_out["temperature"].startswith("numbers with a decimal comma, such as 0,0: ")
+
+
 def test_small_categories_become_slices_with_a_gate_and_an_alert():
     index = np.arange(2000)
     made = draft(
@@ -263,6 +270,8 @@ def test_rows_of_one_moment_make_a_draft_as_well():
         ),
         ({"Fare (USD)": 1}, {}, r"rename or leave out 'Fare \(USD\)' \(to fare_usd\?\)"),
         ({"2nd": 1}, {}, r"rename or leave out '2nd' \(to c_2nd\?\)"),
+        ({"Öldruck (€)": 1}, {}, r"rename or leave out 'Öldruck \(€\)' \(to oeldruck\?\)"),
+        ({"Café_Müller": 1}, {}, r"leave out 'Café_Müller' \(to cafe_mueller\?\)"),
         ({7: 1}, {}, r"rename or leave out 7 \(to c_7\?\)"),
         ({}, {"label": "rain"}, r"column 'rain' is missing; the columns are id, time, x, label"),
         ({}, {"leave_out": ["z"]}, r"column 'z' is missing"),

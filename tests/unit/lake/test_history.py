@@ -105,7 +105,7 @@ def test_a_csv_a_glob_and_a_query_say_the_same(tmp_path, loop, rows):
 @pytest.mark.parametrize(
     ("history", "message"),
     [
-        ({"table": "nope.parquet"}, r"nope\.parquet: the table can not be read"),
+        ({"table": "nope.parquet"}, r"nope\.parquet: there is no such file"),
         ({"table": "nope*.csv"}, r"nope\*\.csv: no file matches"),
         ({"table": "notes.txt"}, "a table is a .parquet or .csv file"),
         ({"table": "broken.parquet"}, r"broken\.parquet: the table can not be read"),

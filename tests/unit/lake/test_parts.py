@@ -277,3 +277,48 @@ def test_a_sample_of_the_training_rows_is_drawn_from_all_of_them(lake, rows, ver
     assert set(sample["order"]) <= set(every["order"])
     assert len(set(sample["order"].str[1:].astype(int) // 400)) == 3
     assert len(lake.training_rows(3, seed=1, at_most=10_000)) == len(every)
+
+
+@pytest.mark.parametrize(
+    ("mark", "name", "written"),
+    [(";", "semicolons", ";"), ("\t", "tabs", r"\t"), ("|", "bars", "|")],
+)
+@pytest.mark.parametrize("ending", ["csv", "csv.gz"])
+def test_other_separators_are_named_with_the_way_to_read_them(
+    disk, rows, tmp_path, mark, name, written, ending
+):
+    path = tmp_path / f"a.{ending}"
+    rows(30).to_csv(path, index=False, sep=mark, decimal=",")
+
+    with pytest.raises(LakeError) as caught:
+        ingest_table(disk, table=str(path))
+    assert f"its columns are separated by {name}, and commas are expected" in str(caught.value)
+
+    shown = str(caught.value).partition("data.history.query: ")[2]
+    assert f"delim='{written}'" in shown
+    query = shown.replace(f"{path.name}", str(path))
+    data = disk.loop.data.model_copy(update={"history": History(query=query)})
+    loop = disk.loop.model_copy(update={"data": data})
+    spans = ingest_history(loop, Lake(str(tmp_path / "other"), loop), base=str(tmp_path))
+    assert sum(span.rows for span in spans) == 30
+    price = Lake(str(tmp_path / "other"), loop).read(spans[0].number)["price"]
+    assert price.iloc[0] == pytest.approx(rows(30)["price"][0])
+
+
+def test_trouble_with_a_table_shows_no_query_of_ours(disk, tmp_path):
+    with pytest.raises(LakeError, match=r"nix\.parquet: there is no such file$"):
+        ingest_table(disk, table=str(tmp_path / "nix.parquet"))
+
+    (tmp_path / "rot.parquet").write_bytes(b"rot")
+    with pytest.raises(LakeError) as caught:
+        ingest_table(disk, table=str(tmp_path / "rot.parquet"))
+    assert "rot.parquet" in str(caught.value)
+    assert "SELECT" not in str(caught.value)
+
+
+@pytest.mark.parametrize("kind", ["Int64", "boolean", "object"])
+def test_a_row_without_a_label_yet_is_refused_by_its_row(lake, rows, kind):
+    label = pd.array([1, 0, None, 1], dtype=kind)
+
+    with pytest.raises(LakeError, match=r"column 'returned', row 2: .* is no label; it is 0 or 1"):
+        lake.write(rows(4).assign(returned=label), source="table")
