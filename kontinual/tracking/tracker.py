@@ -4,6 +4,7 @@ import shutil
 import tempfile
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ __all__ = ["Tracker"]
 _CHAMPION = "champion"
 _CHALLENGER = "challenger"
 _PROMOTED_AT = "kontinual.promoted_at"
+_FOLLOWED = "kontinual.followed"
 _FOLDER = "package"
 
 
@@ -137,17 +139,18 @@ class Tracker:
         return datetime.fromisoformat(promoted) if promoted else None
 
     def former_champion(self) -> str | None:
-        """The newest version older than the champion that was champion itself; None without one.
+        """The champion that the present one took over from; None without one.
 
-        Asked again after each return to it, it leads further back, never forward.
+        Each version keeps whom it followed when it was first promoted, and a return to it
+        changes nothing of that. So asked again after each return it leads further back, past
+        those that were left and those that never were champion.
         """
-        champion = self.champion()
-        if champion is None:
+        version = self.champion()
+        if version is None:
             return None
-        with tracking_errors(f"the versions of {self.name} can not be read"):
-            found = self._store.client.search_model_versions(f"name = '{self.name}'")
-        older = [int(v.version) for v in found if _PROMOTED_AT in v.tags]
-        return max((str(v) for v in sorted(older) if v < int(champion)), key=int, default=None)
+        with tracking_errors(f"version {version} of {self.name} can not be read"):
+            followed: str | None = self._version(version).tags.get(_FOLLOWED)
+        return followed
 
     def set_champion(self, version: str, *, expected: str | None) -> None:
         """Promote a version if the champion still is the one that was expected.
@@ -170,10 +173,9 @@ class Tracker:
                 )
             if current == version:
                 return
-            client, now = self._store.client, self._clock()
-            self._version(version)
-            # The date first: a crash between the two leaves the old champion with its own date.
-            client.set_model_version_tag(self.name, version, _PROMOTED_AT, now.isoformat())
+            client = self._store.client
+            # The tags first: a crash before the alias leaves the old champion with its own.
+            self._tag_promotion(version, follows=current)
             client.set_registered_model_alias(self.name, _CHAMPION, version)
             if aliases.get(_CHALLENGER) == version:
                 client.delete_registered_model_alias(self.name, _CHALLENGER)
@@ -221,6 +223,14 @@ class Tracker:
             if is_missing(exc):
                 raise TrackingError(f"{self.name} has no version {version}") from exc
             raise
+
+    def _tag_promotion(self, version: str, *, follows: str | None) -> None:
+        """Date a promotion; a first one keeps whom it follows, a return leaves that as it is."""
+        tag = partial(self._store.client.set_model_version_tag, self.name, version)
+        first = _PROMOTED_AT not in self._version(version).tags
+        if first and follows is not None:
+            tag(_FOLLOWED, follows)
+        tag(_PROMOTED_AT, self._clock().isoformat())
 
     def _registered(self, parent: str, digest: str) -> str | None:
         found = self._store.client.search_model_versions(

@@ -112,6 +112,38 @@ def test_the_champion_before_is_one_that_was_champion_and_leads_back_only(
     assert tracker.former_champion() is None
 
 
+def test_the_champion_before_is_never_one_that_was_left_for_another(
+    tracker: Tracker, make_package: MakePackage
+) -> None:
+    for name in "abcd":
+        tracker.register(make_package(name), run_id=f"run-{name}", metrics={})
+    for version, expected in (("1", None), ("2", "1"), ("1", "2"), ("3", "1")):  # 2 was bad
+        tracker.set_champion(version, expected=expected)
+    assert tracker.former_champion() == "1"
+    tracker.set_champion("2", expected="3")  # by its number, past the bad 3
+    assert tracker.former_champion() == "1"
+    tracker.set_champion("1", expected="2")
+    assert tracker.former_champion() is None
+
+
+def test_a_promotion_that_failed_halfway_makes_no_champion_before(
+    tracker: Tracker, make_package: MakePackage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in "abc":
+        tracker.register(make_package(name), run_id=f"run-{name}", metrics={})
+    tracker.set_champion("1", expected=None)
+
+    def fails(*_: object) -> None:
+        raise OSError("the registry is down")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(tracker._store.client, "set_registered_model_alias", fails)
+        with pytest.raises(TrackingError, match="the registry is down"):
+            tracker.set_champion("2", expected="1")
+    tracker.set_champion("3", expected="1")
+    assert tracker.former_champion() == "1"
+
+
 def test_a_promotion_against_another_champion_changes_nothing(
     tracker: Tracker, make_package: MakePackage
 ) -> None:
