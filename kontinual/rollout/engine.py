@@ -44,6 +44,17 @@ class RolloutResult(BaseModel):
     challenger: str
     steps: list[RolloutStep]
 
+    @classmethod
+    def of(cls, state: RolloutState) -> "RolloutResult":
+        """The result of a rollout that has ended, or is as good as ended."""
+        return cls(
+            outcome=Outcome.PROMOTED if state.promoted else Outcome.ROLLED_BACK,
+            reason=state.reason,
+            champion=state.challenger if state.promoted else state.champion,
+            challenger=state.challenger,
+            steps=state.steps,
+        )
+
 
 @dataclass(frozen=True)
 class Engine:
@@ -87,18 +98,7 @@ class Engine:
                 self.undo(state, f"interrupted by {str(exc) or 'Ctrl-C'}")
                 self._finish(state)
                 raise
-        return self.result(state)
-
-    def result(self, state: RolloutState) -> RolloutResult:
-        """The result of a rollout that has ended, or is as good as ended."""
-        promoted = state.phase in {Phase.DONE, Phase.RETIRING}
-        return RolloutResult(
-            outcome=Outcome.PROMOTED if promoted else Outcome.ROLLED_BACK,
-            reason=state.reason,
-            champion=state.challenger if promoted else state.champion,
-            challenger=state.challenger,
-            steps=state.steps,
-        )
+        return RolloutResult.of(state)
 
     def undo(self, state: RolloutState, reason: str) -> None:
         """Roll back, or finish if the challenger is champion already."""

@@ -71,6 +71,11 @@ class RolloutState(BaseModel):
     updated_at: AwareDatetime
 
     @property
+    def promoted(self) -> bool:
+        """Is the challenger champion, whatever is left to clean up?"""
+        return self.phase in {Phase.RETIRING, Phase.DONE}
+
+    @property
     def outcome(self) -> Outcome | None:
         """How it ended, or None when it goes on."""
         return {Phase.DONE: Outcome.PROMOTED, Phase.ROLLED_BACK: Outcome.ROLLED_BACK}.get(

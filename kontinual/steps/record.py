@@ -54,9 +54,12 @@ def conclude(notes: Notes) -> tuple[Outcome, str]:
     """The outcome that the steps' notes add up to, with its reason in a sentence.
 
     A step without an end, or with an error, makes the run failed: nothing is
-    taken for done that did not say so.
+    taken for done that did not say so. A rollout that said how it went is believed,
+    whatever came after.
     """
     for step in STEPS:
+        if step == "rollout" and "outcome" in notes.get(step, {}):
+            break
         if step in notes and "error" in notes[step]:
             return Outcome.FAILED, f"{step}: {notes[step]['error']}"
         if step in notes and "ended_at" not in notes[step]:

@@ -1,16 +1,27 @@
 """The seventh step: traffic moves to the challenger as the figures allow."""
 
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from kontinual.rollout import Predictors, PrometheusMetrics, RolloutResult, open_rollout
+from kontinual.rollout import (
+    Predictors,
+    PrometheusMetrics,
+    RolloutResult,
+    RolloutStore,
+    open_rollout,
+)
 from kontinual.rollout import rollout as shift
 from kontinual.settings import Settings
 from kontinual.spec import Loop
-from kontinual.steps.station import station
+from kontinual.steps.station import Station, station
 from kontinual.tracking import Tracker
 
 __all__ = ["collaborators", "rollout"]
+
+log = logging.getLogger(__name__)
 
 
 def collaborators(loop: Loop, settings: Settings) -> dict[str, Any]:
@@ -44,23 +55,50 @@ def rollout(loop: str, run_id: str, *, version: str, report: Path) -> RolloutRes
         # The champion it was judged against: if another took over since, it is not promoted.
         champion = here.journal.notes()["evaluate"]["champion"]
         parts = collaborators(here.loop, here.settings)
-        result = shift(
-            here.loop,
-            champion=champion,
-            challenger=version,
-            speedup=here.settings.speedup,
-            **parts,
-        )
-        parts["registry"].set_challenger(None)
-        report.parent.mkdir(parents=True, exist_ok=True)
-        report.write_text(_markdown(result), encoding="utf-8")
-        here.note(
-            outcome=result.outcome.value,
-            reason=result.reason,
-            champion=result.champion,
-            steps=[step.model_dump(mode="json") for step in result.steps],
-        )
+        try:
+            result = shift(
+                here.loop,
+                champion=champion,
+                challenger=version,
+                speedup=here.settings.speedup,
+                **parts,
+            )
+        except BaseException:
+            _note_promotion(here, parts["store"], version)
+            raise
+        _note(here, result)
+        with _best_effort("withdraw the challenger"):
+            parts["registry"].set_challenger(None)
+        with _best_effort("write the report"):
+            report.parent.mkdir(parents=True, exist_ok=True)
+            report.write_text(_markdown(result), encoding="utf-8")
         return result
+
+
+def _note(here: Station, result: RolloutResult) -> None:
+    here.note(
+        outcome=result.outcome.value,
+        reason=result.reason,
+        champion=result.champion,
+        steps=[step.model_dump(mode="json") for step in result.steps],
+    )
+
+
+def _note_promotion(here: Station, store: RolloutStore, version: str) -> None:
+    """What ended the step may have come after the swap: then the version was promoted."""
+    with _best_effort("read how far the rollout came"):
+        state = store.load()
+        if state is not None and state.challenger == version and state.promoted:
+            _note(here, RolloutResult.of(state))
+
+
+@contextmanager
+def _best_effort(what: str) -> Iterator[None]:
+    """Log an error in what comes after the outcome, which it does not change."""
+    try:
+        yield
+    except Exception as exc:
+        log.warning("could not %s: %s", what, exc, exc_info=exc)
 
 
 def _markdown(result: RolloutResult) -> str:

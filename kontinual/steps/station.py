@@ -30,8 +30,9 @@ class Station:
     facts: dict[str, Any] = field(default_factory=dict)
 
     def note(self, **facts: Any) -> None:
-        """Remember facts (JSON values) for the journal; they are written when the step ends."""
+        """Write facts (JSON values) into the journal, at once: the step may be killed."""
         self.facts.update(facts)
+        self.journal.note(self.name, self.facts)
         log.info("%s: %s", self.name, ", ".join(f"{k}={v}" for k, v in facts.items()))
 
 
@@ -46,13 +47,13 @@ def station(name: str, loop_url: str, run_id: str) -> Iterator[Station]:
     loop, settings = load_loop(loop_url), Settings()
     lake = Lake(settings.lake_url, loop)
     at_work = Station(name, loop_url, run_id, loop, lake, settings, lake.journal(run_id))
-    facts: dict[str, Any] = {"started_at": utc_text(datetime.now(UTC))}
-    at_work.journal.note(name, facts)
+    at_work.facts["started_at"] = utc_text(datetime.now(UTC))
+    at_work.journal.note(name, at_work.facts)
     try:
         yield at_work
     except BaseException as exc:
-        facts["error"] = f"{type(exc).__name__}: {exc}"
+        at_work.facts["error"] = f"{type(exc).__name__}: {exc}"
         raise
     finally:
-        facts.update(at_work.facts, ended_at=utc_text(datetime.now(UTC)))
-        at_work.journal.note(name, facts)
+        at_work.facts["ended_at"] = utc_text(datetime.now(UTC))
+        at_work.journal.note(name, at_work.facts)
