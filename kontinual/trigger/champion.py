@@ -25,6 +25,10 @@ class ChampionSource(Protocol):
         """When it was promoted."""
         ...
 
+    def former_champion(self) -> str | None:
+        """The version that the champion took over from, None when there is none."""
+        ...
+
 
 class ChampionWatch:
     """Reads the champion again and again; while that fails, the last one known stays."""

@@ -89,7 +89,7 @@ class Wish(_Record):
 
     kind: RunKind = RunKind.RETRAIN
     version: str | None = Field(
-        default=None, description="of a rollback: the version to restore; None is the one before"
+        default=None, description="of a rollback: the version to restore; fixed when it is accepted"
     )
     seed: int = Field(default=0, ge=0, description="of everything random in the run")
     past_policy: bool = Field(
@@ -150,7 +150,7 @@ class Query(_Record):
 
 
 class Evidence(_Record):
-    """What Prometheus said when it was asked again. None means: no data."""
+    """What Prometheus, and of a rollback the registry, said when asked. None means: no data."""
 
     unavailable: str | None = Field(default=None, description="why it could not be asked")
     condition: str | None = Field(default=None, description="the alert's PromQL condition")
@@ -158,6 +158,8 @@ class Evidence(_Record):
     quality_decay: float | None = None
     expected_log_loss_rise: float | None = None
     matured_rows: float | None = None
+    former: str | None = Field(default=None, description="whom a rollback makes champion again")
+    registry_unavailable: str | None = Field(default=None, description="why it could not be asked")
     queries: list[Query] = Field(default_factory=list)
 
 

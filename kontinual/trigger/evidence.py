@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
@@ -12,13 +13,22 @@ from urllib3.util.retry import Retry
 
 from kontinual.errors import MetricsUnavailable
 from kontinual.spec import AlertKind, Loop
-from kontinual.trigger.contracts import Evidence, Query, Trigger
+from kontinual.trigger.champion import ChampionSource
+from kontinual.trigger.contracts import Evidence, Query, RunKind, Trigger
 from kontinual.trigger.ledger import Clock, utc_now
-from kontinual.trigger.rules import declared_alert
+from kontinual.trigger.rules import declared_alert, kind_of
 
-__all__ = ["EvidenceSource", "MetricSource", "PrometheusEvidence", "PrometheusSource", "Sample"]
+__all__ = [
+    "EvidenceSource",
+    "MetricSource",
+    "PrometheusEvidence",
+    "PrometheusSource",
+    "RollbackEvidence",
+    "Sample",
+]
 
 TIMEOUT_SECONDS = 5
+REGISTRY_SECONDS = 10.0
 RETRIES = 2
 
 
@@ -86,6 +96,45 @@ class PrometheusEvidence:
     def gather(self, triggers: Sequence[Trigger]) -> dict[int, Evidence]:
         look = _Look(self._loop, self._source, self._clock)
         return {trigger.id: look.at(trigger) for trigger in triggers}
+
+
+class RollbackEvidence:
+    """Evidence with the version that a rollback goes back to, where none is named."""
+
+    def __init__(self, loop: Loop, rest: EvidenceSource, champion: ChampionSource) -> None:
+        """Set up a source; nothing is asked yet.
+
+        Args:
+            loop: whose triggers these are.
+            rest: knows everything else.
+            champion: knows whom the champion took over from.
+        """
+        self._loop = loop
+        self._rest = rest
+        self._champion = champion
+        # One that does not answer must not hold up the worker, which has a lease to keep.
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="registry")
+
+    def gather(self, triggers: Sequence[Trigger]) -> dict[int, Evidence]:
+        found = self._rest.gather(triggers)
+        open_ended = [t.id for t in triggers if self._goes_to_the_one_before(t)]
+        if open_ended:
+            former = self._former()
+            found |= {n: found[n].model_copy(update=former) for n in open_ended}
+        return found
+
+    def _goes_to_the_one_before(self, trigger: Trigger) -> bool:
+        rollback = kind_of(trigger, declared_alert(self._loop, trigger)) is RunKind.ROLLBACK
+        return rollback and trigger.wish.version is None
+
+    def _former(self) -> dict[str, str | None]:
+        try:
+            asked = self._thread.submit(self._champion.former_champion)
+            return {"former": asked.result(REGISTRY_SECONDS)}
+        except TimeoutError:
+            return {"registry_unavailable": f"no answer within {REGISTRY_SECONDS:.0f} s"}
+        except Exception as exc:  # whatever the registry's client raises
+            return {"registry_unavailable": str(exc) or type(exc).__name__}
 
 
 class _Look:

@@ -30,7 +30,7 @@ from kontinual.trigger.rules import (
 
 __all__ = ["POLICY_VERSION", "Policy", "PolicyJudge", "longest_run", "run_id_of"]
 
-POLICY_VERSION = "3"
+POLICY_VERSION = "4"
 """Stands in every decision; it changes with any rule, their order, or what they look at."""
 
 DAY = timedelta(days=1)
@@ -92,11 +92,14 @@ class PolicyJudge:
         self._evidence = evidence
 
     def __call__(self, trigger: Trigger, state: PolicyState, now: datetime) -> Decision:
-        evidence = self._evidence.get(trigger.id, Evidence())
-        return self._policy.judge(trigger, evidence, state, now)
+        return self._policy.judge(trigger, self._seen(trigger), state, now)
 
     def wish(self, trigger: Trigger) -> Wish:
-        return trigger.wish.model_copy(update={"kind": self._policy.kind_of(trigger)})
+        """As asked, and complete: however often a rollback is begun, it goes to one version."""
+        kind = self._policy.kind_of(trigger)
+        former = self._seen(trigger).former if kind is RunKind.ROLLBACK else None
+        version = trigger.wish.version or former
+        return trigger.wish.model_copy(update={"kind": kind, "version": version})
 
     def run_id(self, trigger: Trigger, now: datetime) -> str:
         return trigger.wish.run or run_id_of(self._policy.loop, trigger.id, now)
@@ -106,6 +109,9 @@ class PolicyJudge:
         same = self._policy.kind_of(other) is self._policy.kind_of(accepted)
         plain = other.source is Source.ALERTMANAGER or other.wish == Wish()
         return same and plain and other.resolved_at is None and self._policy.asks_for_run(other)
+
+    def _seen(self, trigger: Trigger) -> Evidence:
+        return self._evidence.get(trigger.id, Evidence())
 
 
 def _no_longer_held(case: Case, decision: Decision) -> Decision:
@@ -149,8 +155,9 @@ def _why_accepted(case: Case) -> str:
     approved = case.trigger.approved
     agreed = f"; approved by {approved.by}: {approved.reason}" if approved else ""
     if case.is_rollback:
-        version = case.trigger.wish.version
-        to = "the champion before" if version is None else f"version {version}"
+        wished = case.trigger.wish.version
+        former = f"version {case.evidence.former}, the champion before"
+        to = former if wished is None else f"version {wished}"
         asked = "a person" if case.by_person else case.trigger.alert
         return f"asked for by {asked}: roll back to {to}{agreed}"
     if case.only_waits_for_others:

@@ -170,14 +170,26 @@ def enough_labels(case: Case) -> Decision | None:
 
 
 def restorable(case: Case) -> Decision | None:
-    """An alert rolls back once: what was restored and is bad too, is for a person to look at."""
+    """There has to be a version to go back to.
+
+    An alert rolls back once: what was restored and is bad too, is for a person to look at.
+    """
     former = case.state.restored_by
-    if not case.is_rollback or case.by_person or former is None:
+    if not case.is_rollback:
         return None
+    if former is not None and not case.by_person:
+        return case.suppress(
+            "restorable",
+            f"run {former} has rolled back already, and no version was promoted since: "
+            "a person has to look",
+        )
+    if case.trigger.wish.version is not None or case.evidence.former is not None:
+        return None
+    if case.evidence.registry_unavailable is not None:
+        why = case.evidence.registry_unavailable
+        return case.hold("restorable", f"the registry could not be asked for the one before: {why}")
     return case.suppress(
-        "restorable",
-        f"run {former} has rolled back already, and no version was promoted since: "
-        "a person has to look",
+        "restorable", "no version was champion before: name one by `kontinual rollback --to`"
     )
 
 

@@ -19,7 +19,12 @@ from kontinual.spec import Loop, Schedule
 from kontinual.trigger.app import build_app
 from kontinual.trigger.auth import Credential, Doorkeeper, Scope, load_credentials
 from kontinual.trigger.champion import ChampionSource, ChampionWatch
-from kontinual.trigger.evidence import EvidenceSource, PrometheusEvidence, PrometheusSource
+from kontinual.trigger.evidence import (
+    EvidenceSource,
+    PrometheusEvidence,
+    PrometheusSource,
+    RollbackEvidence,
+)
 from kontinual.trigger.launcher import Launcher
 from kontinual.trigger.ledger import Ledger, utc_now
 from kontinual.trigger.metrics import TriggerMetrics
@@ -102,7 +107,8 @@ def serve(
         launcher: where runs run.
         champion: who is champion.
         notes: what the steps of a run wrote down, for the page.
-        evidence: what is true now; Prometheus when left out.
+        evidence: what is true now, besides whom the champion took over from; Prometheus when
+            left out.
         schedule: the calendar to keep; None where another keeps it.
         insecure: allow to do without a credential on a loopback address.
 
@@ -114,10 +120,11 @@ def serve(
     disable_created_metrics()  # type: ignore[no-untyped-call]
     doorkeeper = open_door(settings, host=host, insecure=insecure)
     ledger, metrics = Ledger(settings.ledger_url, loop.name), TriggerMetrics(loop.name)
+    figures = evidence or PrometheusEvidence(loop, PrometheusSource(settings.prometheus))
     worker = Worker(
         ledger,
         Policy(loop, speedup=settings.speedup),
-        evidence=evidence or PrometheusEvidence(loop, PrometheusSource(settings.prometheus)),
+        evidence=RollbackEvidence(loop, figures, champion),
         launcher=launcher,
         metrics=metrics,
         schedule=schedule,

@@ -114,6 +114,9 @@ class OneChampion:
     def champion(self) -> str:
         return "1"
 
+    def former_champion(self) -> str:
+        return "3"
+
     def champion_since(self) -> datetime:
         return datetime(2026, 1, 1, tzinfo=UTC)
 

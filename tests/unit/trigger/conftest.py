@@ -53,7 +53,9 @@ class FakeEvidence:
     """An EvidenceSource that says what it is told."""
 
     def __init__(self) -> None:
-        self.says = Evidence(condition="x > 1", value=2.0, quality_decay=0.05, matured_rows=5000)
+        self.says = Evidence(
+            condition="x > 1", value=2.0, quality_decay=0.05, matured_rows=5000, former="3"
+        )
 
     def gather(self, triggers: Sequence[Trigger]) -> dict[int, Evidence]:
         return {trigger.id: self.says for trigger in triggers}

@@ -19,11 +19,11 @@ from kontinual.trigger import (
     Trigger,
     Wish,
 )
-from kontinual.trigger.policy import POLICY_VERSION, run_id_of
+from kontinual.trigger.policy import POLICY_VERSION, PolicyJudge, run_id_of
 from kontinual.trigger.rules import RULES
 
 NOW = datetime(2026, 1, 10, 12, tzinfo=UTC)
-GOOD = Evidence(condition="x > 1", value=2.0, quality_decay=0.05, matured_rows=5000)
+GOOD = Evidence(condition="x > 1", value=2.0, quality_decay=0.05, matured_rows=5000, former="3")
 Judged = Callable[..., Decision]
 
 
@@ -219,10 +219,29 @@ def test_an_alert_may_roll_back_once_and_then_a_person_has_to_look(judged: Judge
     cooled = PolicyState(last_run="toy-8", last_run_ended=NOW, started=[NOW] * 9)
     decision = judged("prediction_drift", state=cooled, quality_decay=None, matured_rows=0)
     assert decision.answer is Answer.ACCEPT, "right after a promotion is when it is needed"
-    assert decision.reason == "asked for by prediction_drift: roll back to the champion before"
+    to = "roll back to version 3, the champion before"
+    assert decision.reason == f"asked for by prediction_drift: {to}"
     again = judged("prediction_drift", state=PolicyState(restored_by="toy-9"))
     assert (again.answer, again.rule) == (Answer.SUPPRESS, "restorable")
     assert judged("prediction_drift", value=None).rule == "still_true"
+
+
+@pytest.mark.parametrize("alert", ["prediction_drift", None])
+def test_a_rollback_needs_a_version_to_go_back_to(judged: Judged, alert: str | None) -> None:
+    undo = Wish(kind=RunKind.ROLLBACK)
+    none = judged(alert, wish=undo, former=None)
+    assert (none.answer, none.rule) == (Answer.SUPPRESS, "restorable")
+    assert none.reason.startswith("no version was champion before: name one")
+    unknown = judged(alert, wish=undo, former=None, registry_unavailable="503")
+    assert (unknown.answer, unknown.rule) == (Answer.HOLD, "restorable")
+    assert "503" in unknown.reason
+
+
+def test_where_a_rollback_goes_is_fixed_when_it_is_accepted(loop: Loop) -> None:
+    judge = PolicyJudge(Policy(loop), {1: GOOD})
+    assert judge.wish(trigger_of("prediction_drift")).version == "3"
+    named = trigger_of(None, wish=Wish(kind=RunKind.ROLLBACK, version="2"))
+    assert judge.wish(named).version == "2"
 
 
 def test_a_person_rolls_back_whatever_the_figures_say(judged: Judged) -> None:

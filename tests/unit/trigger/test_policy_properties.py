@@ -73,6 +73,8 @@ evidences = st.builds(
     expected_log_loss_rise=figures,
     matured_rows=st.sampled_from([None, 999.0, 1000.0, 1e6, 1e6]),
     queries=st.just([]),
+    former=st.sampled_from([None, "3", "3", "3"]),
+    registry_unavailable=st.sampled_from([None] * 3 + ["503"]),
 )
 states = st.builds(
     PolicyState,
@@ -161,6 +163,8 @@ def test_an_accepted_run_breaks_no_limit_of_the_declaration(
         assert evidence.value is not None, "what fired is still true"
     if not by_person:
         assert evidence.unavailable is None, "nothing is started blindly"
+    if rollback:
+        assert trigger.wish.version or evidence.former, "it is known where it goes"
     if rollback or by_person:
         return
     recent = [start for start in state.started if start > NOW - DAY / speedup]
