@@ -8,7 +8,7 @@ from kontinual.rollout.gateway import Gateway, Metrics, Predictors, Registry, ch
 from kontinual.rollout.open import open_rollout, open_store
 from kontinual.rollout.plan import Plan
 from kontinual.rollout.prometheus import PrometheusMetrics
-from kontinual.rollout.run import abort, resume, rollout
+from kontinual.rollout.run import abort, resume, rollout, utc_now
 from kontinual.rollout.state import FolderStore, Phase, RolloutBusy, RolloutState, RolloutStore
 
 __all__ = [
@@ -40,4 +40,5 @@ __all__ = [
     "open_store",
     "resume",
     "rollout",
+    "utc_now",
 ]

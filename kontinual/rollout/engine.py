@@ -283,5 +283,6 @@ def _champion_text(version: str | None) -> str:
 def _promotion(state: RolloutState) -> str:
     if state.champion is None:
         return f"version {state.challenger} is the first champion"
-    done = f"version {state.challenger} passed every step and took over from {state.champion}"
+    passed = "passed every step and " if state.steps else ""  # a rollback has none
+    done = f"version {state.challenger} {passed}took over from {state.champion}"
     return f"{done} (then {state.reason}, too late to undo)" if state.reason else done

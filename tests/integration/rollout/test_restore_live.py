@@ -1,6 +1,7 @@
 """Back to an earlier version on a real Envoy under requests, and on KServe in both its modes."""
 
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -19,18 +20,11 @@ EXAMPLE = Path(__file__).parents[3] / "examples" / "flights" / "loop.yaml"
 PLAN = {"steps": [20, 100], "min_requests": 40, "step_duration": "1s", "step_timeout": "60s"}
 
 
-class Registry(FileRegistry):
-    """Version 1 was champion before 2."""
-
-    def former_champion(self) -> str | None:
-        return {"2": "1"}.get(str(self.champion()))
-
-
 def test_no_request_is_lost_on_the_way_back(
     envoy: RunningEnvoy, predictors: ProcessPredictors, tmp_path: Path
 ) -> None:
     gateway = EnvoyGateway(folder=envoy.folder, admin=envoy.admin, predictors=predictors)
-    registry = Registry(tmp_path)
+    registry = FileRegistry(tmp_path)
     gateway.deploy("2", tmp_path)
     gateway.shift({"2": 100})
     registry.crown("2")
@@ -39,8 +33,13 @@ def test_no_request_is_lost_on_the_way_back(
         httpx.Client(trust_env=False) as client,
         repeating(lambda: codes.append(client.get(envoy.url).status_code), pause=0.005),
     ):
-        store = FolderStore(tmp_path / "rollout")
-        assert restore(gateway, registry, store, version=None) == ("2", "1")
+        parts: dict[str, Any] = {
+            "gateway": gateway,
+            "metrics": None,  # no figures are asked
+            "registry": registry,
+            "store": FolderStore(tmp_path / "rollout"),
+        }
+        restore(load_loop(str(EXAMPLE)), version="1", **parts)
     assert set(codes) == {200}
     assert gateway.weights() == {"1": 100}
     assert predictors.running().keys() == {"1"}
@@ -56,7 +55,7 @@ def test_on_kserve_the_version_before_serves_again(tmp_path: Path, mode: str) ->
         promoted = rollout(loop, champion="1", challenger="2", **world.process())
         assert promoted.outcome is Outcome.PROMOTED
         parts = world.process()
-        registry = Registry(tmp_path)
-        assert restore(parts["gateway"], registry, parts["store"], version=None) == ("2", "1")
-        assert registry.champion() == "1"
+        with parts["store"].lock():
+            restore(loop, version="1", **parts)
+        assert world.registry.champion() == "1"
         world.assert_one_champion()

@@ -1,6 +1,6 @@
 """A rollout in a process of its own, on a world below a folder, that may kill itself.
 
-    python rollout_process.py FOLDER {rollout|resume} [--die-at N] [--harm] [--sleepy]
+    python rollout_process.py FOLDER {rollout|resume|restore} [--die-at N] [--harm] [--sleepy]
 
 It dies by SIGKILL at the N-th action (deploy, shift, retire, swap, new phase): even
 numbers right after an action, odd ones right before.
@@ -17,6 +17,7 @@ from rollout_world import Behaviour, World
 
 from kontinual.rollout import resume, rollout
 from kontinual.spec import Loop, load_loop
+from kontinual.steps.rollback import restore
 
 EXAMPLE = Path(__file__).parents[3] / "examples" / "flights" / "loop.yaml"
 PLAN = {"steps": [10, 100], "min_requests": 30, "step_duration": "1s", "step_timeout": "60s"}
@@ -67,7 +68,7 @@ class Suicidal:
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("folder", type=Path)
-    parser.add_argument("what", choices=["rollout", "resume"])
+    parser.add_argument("what", choices=["rollout", "resume", "restore"])
     parser.add_argument("--die-at", type=int, default=0)
     parser.add_argument("--harm", action="store_true")
     parser.add_argument("--sleepy", action="store_true", help="wait in real time, for a signal")
@@ -82,6 +83,9 @@ def main() -> None:
         parts[name] = Suicidal(parts[name])
     if options.what == "rollout":
         rollout(world.loop, champion="1", challenger="2", **parts)
+    elif options.what == "restore":
+        del parts["speedup"]
+        restore(world.loop, version="2", **parts)
     else:
         resume(world.loop, **parts)
 
