@@ -11,6 +11,7 @@ from kontinual.lake import Lake
 from kontinual.settings import Settings
 from kontinual.spec import Loop, RunRecord, load_loop
 from kontinual.tracking import Tracker
+from kontinual.trigger.again import RepeatingLauncher
 from kontinual.trigger.contracts import RunKind
 from kontinual.trigger.launcher import Launcher, LauncherByKind, LocalLauncher
 from kontinual.trigger.ledger import utc_now
@@ -67,9 +68,9 @@ def _launcher(
 ) -> LauncherByKind:
     """Retrainings run where the settings say; a rollback is a process beside the service."""
 
-    def local(command: list[str]) -> Launcher:
-        folder = settings.home.resolve() / "runs"
-        return LocalLauncher(command, folder, loop=declared, records=record)
+    def local(command: list[str], folder: str = "runs") -> Launcher:
+        place = settings.home.resolve() / folder
+        return LocalLauncher(command, place, loop=declared, records=record)
 
     def record(run_id: str) -> RunRecord | None:
         return lake.journal(run_id).record()
@@ -89,7 +90,9 @@ def _launcher(
     else:
         given = run_command or f"{settings.run_command} --loop {shlex.quote(loop)}"
         retrain = local(split_command(given))
-    rollback = local([sys.executable, "-m", "kontinual.steps.rollback", "--loop", loop])
+    command = [sys.executable, "-m", "kontinual.steps.rollback", "--loop", loop]
+    attempts = [local(command), local(command, "runs-again")]
+    rollback = RepeatingLauncher(attempts, records=record)
     return LauncherByKind({RunKind.RETRAIN: retrain, RunKind.ROLLBACK: rollback})
 
 
