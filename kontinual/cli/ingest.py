@@ -5,13 +5,13 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn
 
 from kontinual.errors import SpecError
 from kontinual.lake import Lake, SpanManifest, ingest_history, ingest_labelled, ingest_table
 from kontinual.settings import Settings
 from kontinual.spec import Loop, load_loop
+from kontinual.terminal import plain_console
 
 __all__ = ["app"]
 
@@ -78,7 +78,7 @@ def _labelled(loop: Loop, lake: Lake, *, collector: str) -> list[SpanManifest]:
 
 def _progress() -> Progress:
     columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-    return Progress(*columns, console=Console(stderr=True), transient=True)
+    return Progress(*columns, console=plain_console(stderr=True), transient=True)
 
 
 def _tell(spans: list[SpanManifest], first_new: int) -> None:

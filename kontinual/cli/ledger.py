@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from kontinual.settings import Settings
 from kontinual.spec import load_loop, utc_text
+from kontinual.terminal import plain_console
 
 if TYPE_CHECKING:
     from kontinual.trigger.ledger import Ledger
@@ -111,7 +111,7 @@ def show(loop: LoopPath) -> None:
     for r in runs:
         reason = r.record.reason if r.record else ""
         ran.add_row(r.id, str(r.trigger), r.state, r.outcome or "…", reason)
-    Console().print(asked, ran)
+    plain_console().print(asked, ran)
 
 
 @contextmanager

@@ -4,7 +4,6 @@ import getpass
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from kontinual.rollout import RolloutResult, RolloutState, open_store
@@ -17,6 +16,7 @@ from kontinual.rollout import (
 from kontinual.settings import Settings
 from kontinual.spec import Loop, RolloutStep, load_loop, utc_text
 from kontinual.steps.rollout import collaborators
+from kontinual.terminal import coloured, plain_console
 
 __all__ = ["app"]
 
@@ -37,12 +37,12 @@ def status(loop: LoopPath) -> None:
     store = open_store(declared, settings)
     state = store.load()
     if state is None:
-        Console().print(f"{declared.name}: no rollout yet")
+        plain_console().print(f"{declared.name}: no rollout yet")
         return
     busy = store.busy()
     _print_state(state, busy=busy)
     if not state.phase.ended and not busy:
-        Console().print(
+        plain_console().print(
             "No process is at work on it. `kontinual rollout resume` goes on, "
             "`kontinual rollout abort` puts the champion back to 100 %."
         )
@@ -70,28 +70,26 @@ def abort(loop: LoopPath) -> None:
 
 def _print_result(loop: Loop, result: RolloutResult | None) -> None:
     if result is None:
-        Console().print(f"{loop.name}: no rollout is unfinished")
+        plain_console().print(f"{loop.name}: no rollout is unfinished")
         return
     _print_steps(result.steps)
-    Console().print(
+    plain_console().print(
         f"{result.outcome.value}: {result.reason}. Champion: {result.champion or 'none'}",
-        markup=False,
     )
 
 
 def _print_state(state: RolloutState, *, busy: bool) -> None:
-    console = Console()
+    console = plain_console()
     at_work = ", at work" if busy else ""
     console.print(
         f"{state.loop}: challenger {state.challenger} against champion "
         f"{state.champion or 'none'}: {state.phase.value}{at_work}, "
         f"since {utc_text(state.updated_at)}",
-        markup=False,
     )
     _print_steps(state.steps)
     last = state.reason if state.phase.ended else state.last_verdict
     if last:
-        console.print(last, markup=False)
+        console.print(last)
 
 
 def _print_steps(steps: list[RolloutStep]) -> None:
@@ -99,10 +97,10 @@ def _print_steps(steps: list[RolloutStep]) -> None:
     for step in steps:
         table.add_row(
             f"{step.weight} %",
-            f"[{_COLOURS[step.verdict]}]{step.verdict}[/]",
+            coloured(step.verdict, _COLOURS[step.verdict]),
             str(step.requests),
             f"{(step.ended_at - step.started_at).total_seconds():.0f}",
             step.reason,
         )
     if steps:
-        Console().print(table)
+        plain_console().print(table)

@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from kontinual.errors import KontinualError
 from kontinual.settings import Settings
 from kontinual.spec import Loop, load_loop
+from kontinual.terminal import plain_console
 
 if TYPE_CHECKING:
     from kontinual.lake import Lake
@@ -61,7 +61,7 @@ def show(
         versions.add_row(
             str(v.version), v.by, f"{v.at:%Y-%m-%d %H:%M}", v.reason, "\n".join(v.changes)
         )
-    Console().print(columns, versions)
+    plain_console().print(columns, versions)
 
 
 @app.command()

@@ -5,13 +5,13 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from kontinual.errors import SpecError
 from kontinual.lake import Lake, Verdict
 from kontinual.settings import Settings
 from kontinual.spec import load_loop
+from kontinual.terminal import coloured, plain_console
 
 __all__ = ["app"]
 
@@ -42,11 +42,13 @@ def list_spans(loop: LoopPath) -> None:
             f"{span.start:%Y-%m-%d %H:%M}",
             f"{span.end:%Y-%m-%d %H:%M}",
             span.source,
-            f"[{_COLOURS[state]}]{state}[/]",
+            coloured(state, _COLOURS[state]),
             verdict.by if verdict else "",
             f"{span.rows:,}",
         )
-    Console().print(table if table.row_count else "no spans yet; see `kontinual ingest --help`")
+    plain_console().print(
+        table if table.row_count else "no spans yet; see `kontinual ingest --help`"
+    )
 
 
 @app.command()

@@ -4,13 +4,13 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from kontinual.errors import ServiceError
 from kontinual.local.readiness import tail
 from kontinual.local.stack import ServiceStatus, Stack
 from kontinual.settings import Settings
+from kontinual.terminal import coloured, plain_console
 
 __all__ = ["app"]
 
@@ -30,19 +30,19 @@ def up(loop: LoopPath) -> None:
     `up` again brings changed settings or a changed loop.yaml into force.
     """
     stack = Stack(Settings(), loop)
-    with Console().status("starting") as spinner:
+    with plain_console().status("starting") as spinner:
         stack.up(report=lambda name: spinner.update(f"{name} is ready"))
     _print(stack.status())
     told = f"page: {stack.settings.trigger}; to steer there, sign in with the token in "
-    Console().print(f"{told}{stack.files.token}", soft_wrap=True)
+    plain_console().print(f"{told}{stack.files.token}", soft_wrap=True)
 
 
 @app.command()
 def down(loop: LoopPath) -> None:
     """Stop every service, runs of the pipeline first, and wait until all are gone."""
-    with Console().status("stopping"):
+    with plain_console().status("stopping"):
         Stack(Settings(), loop).down()
-    Console().print("nothing of the stack runs any more")
+    plain_console().print("nothing of the stack runs any more")
 
 
 @app.command()
@@ -74,11 +74,11 @@ def _print(lines: list[ServiceStatus]) -> None:
     for line in lines:
         table.add_row(
             line.name,
-            f"[{_COLOURS[line.state]}]{line.state}[/]",
+            coloured(line.state, _COLOURS[line.state]),
             str(line.pid or ""),
             f"{line.uptime_seconds:.0f} s" if line.pid else "",
             line.url,
         )
-    console = Console()
+    console = plain_console()
     console.print(table)
     console.print(f"logs: kontinual logs LOOP SERVICE, or {lines[0].log.parent}", soft_wrap=True)

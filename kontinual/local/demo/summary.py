@@ -5,13 +5,14 @@ from rich.table import Table
 
 from kontinual.local.demo.options import DemoOptions
 from kontinual.local.demo.report import DemoReport, Score, TriggerReport
+from kontinual.terminal import plain_console
 
 __all__ = ["summarise"]
 
 
 def summarise(report: DemoReport, options: DemoOptions, *, console: Console | None = None) -> None:
     """Print months, triggers and runs, and where the page is."""
-    console = console or Console()
+    console = console or plain_console()
     console.print(_months(report))
     console.print(_triggers(report))
     console.print(_runs(report))

@@ -1,12 +1,13 @@
 """What the terminal shows while the demo goes on."""
 
-from rich.console import Console, Group
+from rich.console import Group
 from rich.live import Live
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from kontinual.local.demo.score import Scoreboard
 from kontinual.local.demo.watch import Watch
+from kontinual.terminal import plain_console
 
 __all__ = ["View"]
 
@@ -16,7 +17,7 @@ class View:
 
     def __init__(self, scores: Scoreboard, watch: Watch, *, rows: int) -> None:
         self._scores, self._watch = scores, watch
-        self.console = Console()
+        self.console = plain_console()
         self._progress = Progress(
             TextColumn("{task.description}"),
             BarColumn(),
@@ -119,4 +120,4 @@ class View:
 
     def _print(self, line: str) -> None:
         """A whole line, however long: a log is searched, not looked at."""
-        self.console.print(line, soft_wrap=True, markup=False, highlight=False)
+        self.console.print(line, soft_wrap=True, highlight=False)
