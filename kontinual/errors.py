@@ -15,6 +15,8 @@ KontinualError
 └── TrackingError        the registry of trials and versions could not be used
 """
 
+from kontinual.masking import masked
+
 __all__ = [
     "ClusterError",
     "DataRejected",
@@ -33,7 +35,13 @@ __all__ = [
 
 
 class KontinualError(Exception):
-    """What went wrong, in a sentence that names the thing and the next action."""
+    """What went wrong, in a sentence that names the thing and the next action.
+
+    Passwords in URLs are masked: errors become reasons, which are kept for good.
+    """
+
+    def __init__(self, *args: object) -> None:
+        super().__init__(*(masked(arg) if isinstance(arg, str) else arg for arg in args))
 
 
 class SpecError(KontinualError):

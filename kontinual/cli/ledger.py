@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.table import Table
 
+from kontinual.masking import masked
 from kontinual.settings import Settings
 from kontinual.spec import load_loop, utc_text
 from kontinual.terminal import plain_console
@@ -55,7 +56,6 @@ def migrate() -> None:
 
     A SQLite file is migrated whenever it is opened; a server's database only by this.
     """
-    from kontinual.trigger.database import masked
     from kontinual.trigger.database import migrate as upgrade
 
     url = Settings().ledger_url

@@ -9,6 +9,7 @@ from rich.table import Table
 from kontinual.errors import ServiceError
 from kontinual.local.readiness import tail
 from kontinual.local.stack import ServiceStatus, Stack
+from kontinual.masking import masked
 from kontinual.settings import Settings
 from kontinual.terminal import coloured, plain_console
 
@@ -33,7 +34,7 @@ def up(loop: LoopPath) -> None:
     with plain_console().status("starting") as spinner:
         stack.up(report=lambda name: spinner.update(f"{name} is ready"))
     _print(stack.status())
-    told = f"page: {stack.settings.trigger}; to steer there, sign in with the token in "
+    told = f"page: {masked(stack.settings.trigger)}; to steer there, sign in with the token in "
     plain_console().print(f"{told}{stack.files.token}", soft_wrap=True)
 
 
@@ -77,7 +78,7 @@ def _print(lines: list[ServiceStatus]) -> None:
             coloured(line.state, _COLOURS[line.state]),
             str(line.pid or ""),
             f"{line.uptime_seconds:.0f} s" if line.pid else "",
-            line.url,
+            masked(line.url),
         )
     console = plain_console()
     console.print(table)

@@ -1,11 +1,16 @@
 """What stations say of a run; written by its steps, read by trigger, demo and page."""
 
 from enum import StrEnum
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
+
+from kontinual.masking import masked
 
 __all__ = ["Outcome", "RolloutStep", "RunRecord"]
+
+# What a process said last may be in it, and the ledger keeps it for good.
+Reason = Annotated[str, AfterValidator(masked)]
 
 
 class Outcome(StrEnum):
@@ -31,7 +36,7 @@ class RolloutStep(BaseModel):
 
     weight: int = Field(ge=0, le=100, description="percent of traffic on the canary")
     verdict: Literal["passed", "failed", "inconclusive"]
-    reason: str = ""
+    reason: Reason = ""
     requests: int = Field(ge=0, description="canary requests seen at this step")
     started_at: AwareDatetime
     ended_at: AwareDatetime
@@ -46,7 +51,7 @@ class RunRecord(BaseModel):
     loop: str
     trigger: str = Field(description="id of the ledger's trigger, or `manual`")
     outcome: Outcome
-    reason: str
+    reason: Reason
     started_at: AwareDatetime
     ended_at: AwareDatetime
     version: str | None = Field(default=None, description="the challenger, if one was trained")

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from kontinual.lake import Lake, RunJournal
+from kontinual.masking import masked
 from kontinual.settings import Settings
 from kontinual.spec import Loop, load_loop, utc_text
 
@@ -52,7 +53,7 @@ def station(name: str, loop_url: str, run_id: str) -> Iterator[Station]:
     try:
         yield at_work
     except BaseException as exc:
-        at_work.facts["error"] = f"{type(exc).__name__}: {exc}"
+        at_work.facts["error"] = masked(f"{type(exc).__name__}: {exc}")
         raise
     finally:
         at_work.facts["ended_at"] = utc_text(datetime.now(UTC))

@@ -14,11 +14,11 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
 from kontinual.errors import LedgerError
+from kontinual.masking import masked
 
 __all__ = [
     "BUSY_TIMEOUT_MS",
     "for_reading",
-    "masked",
     "migrate",
     "newest_revision",
     "open_database",
@@ -96,11 +96,6 @@ def newest_revision() -> str:
     return str(_scripts().get_current_head())
 
 
-def masked(url: str) -> str:
-    """A URL without its password, for messages."""
-    return make_url(url).render_as_string(hide_password=True)
-
-
 def _revision(connection: Connection) -> str | None:
     options = {"version_table": VERSION_TABLE}
     return MigrationContext.configure(connection, opts=options).get_current_revision()
@@ -161,7 +156,9 @@ def _prepare_file(url: str, *, must_exist: bool) -> None:
     try:
         parsed = make_url(url)
     except ArgumentError as exc:
-        raise LedgerError(f"ledger {url!r}: not a SQLAlchemy URL such as sqlite:///FILE") from exc
+        raise LedgerError(
+            f"ledger {masked(url)!r}: not a SQLAlchemy URL such as sqlite:///FILE"
+        ) from exc
     if parsed.get_backend_name() != "sqlite" or parsed.database in {None, "", ":memory:"}:
         return
     path = Path(str(parsed.database))

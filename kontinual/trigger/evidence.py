@@ -12,6 +12,7 @@ from prometheus_api_client.exceptions import PrometheusApiClientException
 from urllib3.util.retry import Retry
 
 from kontinual.errors import MetricsUnavailable
+from kontinual.masking import masked
 from kontinual.spec import AlertKind, Loop
 from kontinual.trigger.champion import ChampionSource
 from kontinual.trigger.contracts import Evidence, Query, RunKind, Trigger
@@ -134,7 +135,7 @@ class RollbackEvidence:
         except TimeoutError:
             return {"registry_unavailable": f"no answer within {REGISTRY_SECONDS:.0f} s"}
         except Exception as exc:  # whatever the registry's client raises
-            return {"registry_unavailable": str(exc) or type(exc).__name__}
+            return {"registry_unavailable": masked(str(exc)) or type(exc).__name__}
 
 
 class _Look:

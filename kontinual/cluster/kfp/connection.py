@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from kontinual.errors import ClusterError
+from kontinual.masking import masked
 from kontinual.settings import Settings
 
 __all__ = ["Connection"]
@@ -69,7 +70,7 @@ class Connection:
 
     def link(self, page: str) -> str:
         """Address of a page, such as `runs/details/ID`, for a person."""
-        return f"{self._ui}/#/{page}"
+        return masked(f"{self._ui}/#/{page}")
 
     @contextmanager
     def within(self, seconds: float) -> Iterator[None]:

@@ -20,6 +20,7 @@ from kontinual.local.demo.traffic import Traffic
 from kontinual.local.demo.view import View
 from kontinual.local.demo.watch import Watch
 from kontinual.local.stack import Stack
+from kontinual.masking import masked
 from kontinual.model import Encoder, OnnxModel
 from kontinual.settings import Settings
 from kontinual.spec import Loop, load_loop
@@ -47,8 +48,10 @@ def demo(options: DemoOptions) -> DemoReport:
     began = time.monotonic()
     console.print("starting Prometheus, Alertmanager, Envoy, collector and trigger")
     with Stack(settings, url, owned=True):
-        console.print(f"Prometheus {settings.prometheus}   Alertmanager {settings.alertmanager}")
-        console.print(f"the loop's page, while it lasts: {settings.trigger}")
+        console.print(
+            masked(f"Prometheus {settings.prometheus}   Alertmanager {settings.alertmanager}")
+        )
+        console.print(masked(f"the loop's page, while it lasts: {settings.trigger}"))
         first = first_run(loop, settings=settings, seed=options.seed, console=console)
         frozen = _frozen_scores(loop, frame, first.version or "", settings)
         scores, watch = asyncio.run(_replay(loop, frame, frozen, settings, options))

@@ -12,6 +12,7 @@ from prometheus_api_client import PrometheusConnect
 from prometheus_api_client.exceptions import PrometheusApiClientException
 from urllib3.util.retry import Retry
 
+from kontinual.masking import masked
 from kontinual.spec import AlertKind, Loop, format_duration
 
 __all__ = ["PERIODS", "Drift", "FigureSource", "Figures", "Line", "PrometheusFigures"]
@@ -75,7 +76,7 @@ class PrometheusFigures:
 
     def __init__(self, loop: Loop, url: str, *, speedup: float = 1.0) -> None:
         self._loop = loop
-        self._url = url
+        self._url = masked(url)
         self._speedup = speedup
         # The next look is soon: no retries, and nothing waits long for a page.
         self._client = PrometheusConnect(url=url, retry=Retry(total=0), timeout=TIMEOUT_SECONDS)
@@ -104,7 +105,7 @@ class PrometheusFigures:
         except OSError as exc:  # what requests raises
             trouble = f"Prometheus at {self._url} can not be reached ({type(exc).__name__})"
         except PrometheusApiClientException as exc:
-            trouble = f"Prometheus at {self._url} refuses: {exc}"[:300]
+            trouble = masked(f"Prometheus at {self._url} refuses: {exc}")[:300]
         return Figures(start, end, trouble=trouble)
 
     def _figures(self, start: float, end: float, step: int) -> Figures:
