@@ -35,6 +35,7 @@ Row = Mapping[Any, Any]
 NOT_OF_A_TRIGGER = {"loop", "occurrence", "answer"}
 NOT_OF_A_RUN = {"loop", "kind", "outcome"}
 DAY = timedelta(days=1)
+PAGE = 1000  # entries
 MANY = 500  # values in one IN (...): SQLite's older limit is 999 for a statement
 
 
@@ -237,10 +238,20 @@ def _restored_by(connection: Connection, ended: ColumnElement[bool]) -> str | No
 def entries(
     connection: Connection, loop: str, *, after: int = 0, limit: int | None = None
 ) -> Iterator[Row]:
-    """Rows of the chain behind an entry, in its order."""
+    """Rows of the chain behind an entry, in its order.
+
+    They are read page by page: it takes little memory, and who looks at each for long is not
+    silent for long, which a server takes for hanging.
+    """
     table = tables.entries
-    query = select(table).where(table.c.loop == loop, table.c.seq > after)
-    yield from connection.execute(query.order_by(table.c.seq).limit(limit)).mappings()
+    query = select(table).where(table.c.loop == loop).order_by(table.c.seq)
+    while limit is None or limit > 0:
+        size = PAGE if limit is None else min(PAGE, limit)
+        page = connection.execute(query.where(table.c.seq > after).limit(size)).mappings().all()
+        yield from page
+        if len(page) < size:
+            return
+        after, limit = page[-1]["seq"], None if limit is None else limit - size
 
 
 def head(connection: Connection, loop: str) -> tuple[int, str, int] | None:

@@ -32,6 +32,7 @@ from kontinual.trigger import (
 )
 from kontinual.trigger import database as database_module
 from kontinual.trigger.audit import audit
+from kontinual.trigger.chain import Entry
 from kontinual.trigger.database import newest_revision
 from kontinual.trigger.lease import LeaseLost
 from kontinual.trigger.metrics import TriggerMetrics
@@ -163,8 +164,29 @@ def test_what_is_read_is_of_one_moment_whatever_is_written_meanwhile(open_ledger
         before = rows.triggers(connection, "flights")
         other.ask_by_hand("meanwhile")
         assert rows.triggers(connection, "flights") == before
-        assert audit(connection, "flights").triggers == 1, "nobody has altered anything"
+        told = audit(connection, "flights")
+        assert told.triggers == 1, "nobody has altered anything"
     assert reader.audit().triggers == 2
+
+
+@pytest.mark.parametrize("database", ["postgresql"], indirect=True)
+def test_a_long_chain_is_verified_although_the_server_ends_silent_transactions(
+    open_ledger: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(database_module, "HANGING_TIMEOUT_MS", 1000)
+    monkeypatch.setattr(rows, "PAGE", 1)
+    ledger = open_ledger()
+    for _ in range(6):
+        ledger.ask_by_hand("please")
+
+    right = Entry.expected_hash
+
+    def slowly(entry: Entry) -> str:
+        time.sleep(0.3)
+        return right(entry)
+
+    monkeypatch.setattr(Entry, "expected_hash", slowly)
+    assert ledger.audit().entries == 6
 
 
 def test_deliveries_that_come_at_once_are_told_each_what_became_of_it(open_ledger: Open) -> None:

@@ -8,7 +8,17 @@ import pytest
 
 from kontinual.errors import LedgerError
 from kontinual.spec import Outcome, RunRecord
-from kontinual.trigger import Answer, Ask, Decision, Ledger, PolicyState, Resolution, Trigger, Wish
+from kontinual.trigger import (
+    Answer,
+    Ask,
+    Decision,
+    Ledger,
+    PolicyState,
+    Resolution,
+    Trigger,
+    Wish,
+    rows,
+)
 from kontinual.trigger.writer import Writer
 
 HOUR = timedelta(hours=1)
@@ -221,6 +231,19 @@ def test_an_audit_finds_what_was_tampered_with(
     raw.close()
     with pytest.raises(LedgerError, match=complaint):
         ledger.audit()
+
+
+@pytest.mark.parametrize("page", [1, 2, 3])
+def test_a_chain_is_read_page_by_page_and_whole(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch, page: int
+) -> None:
+    monkeypatch.setattr(rows, "PAGE", page)
+    for reason in ("one", "two", "three", "four"):
+        ledger.ask_by_hand(reason)
+    assert [e.seq for e in ledger.entries()] == [1, 2, 3, 4]
+    assert [e.seq for e in ledger.entries(after=1, limit=2)] == [2, 3]
+    assert ledger.entries(limit=0) == []
+    assert ledger.audit().entries == 4
 
 
 @pytest.mark.parametrize("change", ["DELETE FROM", "UPDATE"])
