@@ -37,7 +37,8 @@ def verify(
 ) -> None:
     """Check that no entry was altered, removed or moved; exit 1 and name the first bad one.
 
-    Keep the printed head hash elsewhere: a later ledger must still hold it.
+    Keep the printed head hashes elsewhere: a later ledger must still hold them. What `pause --all`
+    and `resume --all` wrote is a chain of its own, which is checked as well.
     """
     with _ledger(loop) as ledger:
         found = ledger.audit(archive or [])
@@ -48,6 +49,9 @@ def verify(
     if found.checked < found.entries:
         unseen = found.entries - found.checked
         print(f"{unseen} entries are in archives; give them by --archive to check them as well")
+    if found.everywhere is not None and found.everywhere.entries:
+        pauses = found.everywhere
+        print(f"pauses of all loops are whole: {pauses.entries} entries; head {pauses.head}")
 
 
 @app.command()

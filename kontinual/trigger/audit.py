@@ -1,7 +1,8 @@
 """Checking a ledger from the outside: is the chain whole, and does the state follow from it?"""
 
-from collections.abc import Iterable, Iterator, Sequence
-from itertools import chain
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, closing, contextmanager
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,10 @@ from kontinual.trigger.chain import GENESIS, Entry, EntryKind, check_chain
 __all__ = ["Audit", "audit", "export_lines", "read_archive"]
 
 
+Reading = Callable[[], AbstractContextManager[Connection]]
+"""A connection for a transaction that only reads, all of it as of one moment."""
+
+
 class Audit(BaseModel):
     """A ledger that was found whole."""
 
@@ -28,29 +33,37 @@ class Audit(BaseModel):
     checked: int = Field(description="so many of them were looked at, archives given included")
     triggers: int
     runs: int
+    everywhere: "Audit | None" = Field(
+        default=None, description="of the chain of all loops, where the kill switch is"
+    )
 
 
-def audit(connection: Connection, loop: str, archives: Sequence[Path] = ()) -> Audit:
-    """Check a loop's ledger, its archives with it where they are given.
+def audit(reading: Reading, loop: str, archives: Sequence[Path] = ()) -> Audit:
+    """Check a loop's ledger with what holds for all loops, and its archives where they are given.
+
+    Nothing that takes long is done inside the transaction without reading on: a server ends one
+    whose client is silent.
 
     Raises:
         LedgerError: an entry was altered, removed or moved (the first one is named), the end of
             the chain was cut off, or the state does not follow from the entries.
     """
-    head = rows.head(connection, loop) or (0, GENESIS, 0)
-    old = [entry for path in archives for entry in read_archive(path)]
-    first = _start(connection, loop, head[2], given=bool(old))
-    seq, last = check_chain(chain(old, _entries(connection, loop)), after=first)
-    if (seq, last) != head[:2]:
-        how = "entries were removed from its end" if head[0] > seq else "its head was altered"
-        raise LedgerError(
-            f"the chain ends with entry {seq}, but the head says entry {head[0]}: {how}"
-        )
-    entries = chain(old, _entries(connection, loop))
-    counts = _check_state(connection, loop, entries, whole=first[0] == 0)
-    return Audit(
-        loop=loop, entries=seq, head=last, archived=head[2], checked=seq - first[0], **counts
-    )
+    with closing(_Replay(loop, archives)) as mine, closing(_Replay(tables.EVERY_LOOP)) as all_loops:
+        with reading() as connection:
+            mine.follow(connection)
+            with _of_all_loops():
+                all_loops.follow(connection)
+        with _of_all_loops():
+            everywhere = all_loops.compared()
+        return mine.compared().model_copy(update={"everywhere": everywhere})
+
+
+@contextmanager
+def _of_all_loops() -> Iterator[None]:
+    try:
+        yield
+    except LedgerError as exc:
+        raise LedgerError(f"the chain of all loops (pauses by --all): {exc}") from exc
 
 
 def export_lines(connection: Connection, loop: str) -> Iterator[str]:
@@ -68,9 +81,78 @@ def read_archive(path: Path) -> list[Entry]:
         raise LedgerError(f"{path}: no archive of a ledger can be read there: {exc}") from exc
 
 
-def _start(connection: Connection, loop: str, archived: int, *, given: bool) -> tuple[int, str]:
+class _Replay:
+    """One chain, checked and replayed into an empty database, to be compared with the state."""
+
+    def __init__(self, loop: str, archives: Sequence[Path] = ()) -> None:
+        """Begin with the archives, which nothing of the ledger is needed for."""
+        self._loop = loop
+        self._scratch = create_engine("sqlite://")
+        tables.METADATA.create_all(self._scratch)
+        self._first = self._last = (0, GENESIS)
+        old = [entry for path in archives for entry in read_archive(path)]
+        self._given = bool(old)
+        self._take(old)
+
+    def close(self) -> None:
+        self._scratch.dispose()
+
+    def follow(self, connection: Connection) -> None:
+        """Go through the ledger's own entries, and keep the state that it shows."""
+        seq, last, self._archived = rows.head(connection, self._loop) or (0, GENESIS, 0)
+        if not self._given:
+            self._first = self._last = _start(connection, self._loop, self._archived)
+        for page in _pages(_entries(connection, self._loop)):
+            self._take(page)
+        if self._last != (seq, last):
+            found = self._last[0]
+            how = "entries were removed from its end" if seq > found else "its head was altered"
+            raise LedgerError(
+                f"the chain ends with entry {found}, but the head says entry {seq}: {how}"
+            )
+        self._found = {n: _state(connection, table, self._loop) for n, table in _STATE.items()}
+
+    def compared(self) -> Audit:
+        """The ledger as it was found, if its state follows from its entries.
+
+        Of a chain whose beginning is archived elsewhere, only what began after that can
+        be compared.
+        """
+        whole = self._first[0] == 0
+        # What a control row says can come from archived entries in part.
+        names = [name for name in _STATE if whole or name != "controls"]
+        with self._scratch.begin() as replayed:
+            for name in names:
+                expected, found = _state(replayed, _STATE[name], self._loop), self._found[name]
+                for key in sorted(expected.keys() | found.keys() if whole else expected.keys()):
+                    if expected.get(key) != found.get(key):
+                        raise LedgerError(f"the table of {name} was altered: see {key} in it")
+        seq, head = self._last
+        return Audit(
+            loop=self._loop,
+            entries=seq,
+            head=head,
+            archived=self._archived,
+            checked=seq - self._first[0],
+            triggers=len(self._found["triggers"]),
+            runs=len(self._found["runs"]),
+        )
+
+    def _take(self, entries: Sequence[Entry]) -> None:
+        self._last = check_chain(entries, after=self._last)
+        with self._scratch.begin() as replayed:
+            for entry in entries:
+                try:
+                    tables.project(replayed, [entry])
+                except (SQLAlchemyError, KeyError, TypeError) as exc:
+                    raise LedgerError(
+                        f"entry {entry.seq} can not follow those before it: {exc}"
+                    ) from exc
+
+
+def _start(connection: Connection, loop: str, archived: int) -> tuple[int, str]:
     """What the first entry has to follow: nothing, or what a checkpoint in the chain sealed."""
-    if archived == 0 or given:
+    if archived == 0:
         return 0, GENESIS
     for entry in _entries(connection, loop):
         if entry.kind is EntryKind.CHECKPOINT and entry.body["through"] == archived:
@@ -89,35 +171,9 @@ def _entries(connection: Connection, loop: str) -> Iterator[Entry]:
             raise LedgerError(f"entry {row['seq']} was altered: it can not be read: {exc}") from exc
 
 
-def _check_state(
-    connection: Connection, loop: str, entries: Iterable[Entry], *, whole: bool
-) -> dict[str, int]:
-    """Replay the chain into an empty database and compare; the numbers of triggers and runs.
-
-    Of a chain whose beginning is archived elsewhere, only what began after that can
-    be compared.
-    """
-    scratch = create_engine("sqlite://")
-    tables.METADATA.create_all(scratch)
-    counts = {}
-    with scratch.begin() as replayed:
-        for entry in entries:
-            try:
-                tables.project(replayed, [entry])
-            except (SQLAlchemyError, KeyError, TypeError) as exc:
-                raise LedgerError(
-                    f"entry {entry.seq} can not follow those before it: {exc}"
-                ) from exc
-        # What a control row says can come from archived entries in part.
-        compared = _STATE if whole else {n: t for n, t in _STATE.items() if n != "controls"}
-        for name, table in compared.items():
-            expected, found = _state(replayed, table, loop), _state(connection, table, loop)
-            for key in sorted(expected.keys() | found.keys() if whole else expected.keys()):
-                if expected.get(key) != found.get(key):
-                    raise LedgerError(f"the table of {name} was altered: see {key} in it")
-            counts[name] = len(found)
-    scratch.dispose()
-    return {name: counts[name] for name in ("triggers", "runs")}
+def _pages(entries: Iterator[Entry]) -> Iterator[list[Entry]]:
+    while page := list(islice(entries, rows.PAGE)):
+        yield page
 
 
 _STATE = {"triggers": tables.triggers, "runs": tables.runs, "controls": tables.controls}

@@ -266,7 +266,7 @@ class Ledger:
             return [rows.to_entry(row) for row in found]
 
     def audit(self, archives: Sequence[Path] = ()) -> Audit:
-        """Check the whole ledger.
+        """Check the whole ledger, with the pauses of all loops.
 
         Args:
             archives: files that `kontinual ledger archive` wrote, in their order; without
@@ -275,8 +275,7 @@ class Ledger:
         Raises:
             LedgerError: something was altered, removed or moved; names the first bad entry.
         """
-        with self.reading() as connection:
-            return audit(connection, self.loop, archives)
+        return audit(self.reading, self.loop, archives)
 
     def export(self) -> Iterator[str]:
         """The chain, one entry as JSON a line, in its order."""

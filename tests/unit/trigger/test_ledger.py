@@ -11,6 +11,7 @@ from kontinual.spec import Outcome, RunRecord
 from kontinual.trigger import (
     Answer,
     Ask,
+    Control,
     Decision,
     Ledger,
     PolicyState,
@@ -230,6 +231,32 @@ def test_an_audit_finds_what_was_tampered_with(
         raw.execute(change)
     raw.close()
     with pytest.raises(LedgerError, match=complaint):
+        ledger.audit()
+
+
+@pytest.mark.parametrize(
+    ("change", "complaint"),
+    [
+        ("UPDATE ledger_entries SET body=replace(body,'ana','bob') WHERE loop='*'", "1 .*altered"),
+        ("UPDATE ledger_controls SET paused=NULL WHERE loop='*'", "table of controls was altered"),
+        ("DELETE FROM ledger_controls WHERE loop='*'", "table of controls was altered"),
+        ("DELETE FROM ledger_entries WHERE loop='*'", "entries were removed from its end"),
+    ],
+)
+def test_an_audit_finds_what_was_tampered_with_in_the_pauses_of_all_loops(
+    ledger: Ledger, tmp_path: Path, change: str, complaint: str
+) -> None:
+    ledger.ask_by_hand("one")
+    Control(ledger).pause("ana", "stop everything", everywhere=True)
+    told = ledger.audit()
+    assert told.everywhere is not None
+    assert (told.entries, told.everywhere.entries) == (1, 1)
+    with sqlite3.connect(tmp_path / "ledger.db", isolation_level=None) as raw:
+        raw.execute("DROP TRIGGER ledger_no_update")
+        raw.execute("DROP TRIGGER ledger_no_delete")
+        raw.execute(change)
+    raw.close()
+    with pytest.raises(LedgerError, match=rf"the chain of all loops .*{complaint}"):
         ledger.audit()
 
 
