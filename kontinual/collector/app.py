@@ -3,6 +3,7 @@
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import datetime
 from typing import Annotated
 
 from fastapi import BackgroundTasks, FastAPI, HTTPException, Query, Request, Response
@@ -10,12 +11,14 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, StreamingResponse
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 from sqlalchemy.exc import SQLAlchemyError
 
+from kontinual.collector.cohort import COHORT_LIMIT, cohort
 from kontinual.collector.events import InvalidItems, PredictionReader, read_feedback
 from kontinual.collector.examples import EXAMPLES_LIMIT, examples_parquet
 from kontinual.collector.outcomes import OutcomeCounters
+from kontinual.collector.records import Cohort
 from kontinual.collector.store import Forgotten, Store
 from kontinual.spec import Loop
 
@@ -70,6 +73,20 @@ class Collector:
             "duplicate": result.duplicate,
             "conflict": result.conflict,
         }
+
+    def outcomes(
+        self, versions: list[str], since: datetime, until: datetime | None, labelled: float
+    ) -> Cohort:
+        """Versions compared on predictions of the same time."""
+        if until is not None and since >= until:
+            raise HTTPException(422, f"since is before until, but got {since} and {until}")
+        try:
+            rows = self.store.answered(
+                versions, since=since, until=until or self.store.now(), limit=COHORT_LIMIT
+            )
+        except Forgotten as exc:
+            raise HTTPException(410, str(exc)) from exc
+        return cohort(rows, versions=versions, labelled=labelled)
 
     def meant(self, store: str | None) -> None:
         """Refuse who means another store: its numbers say nothing about the rows of this one."""
@@ -147,6 +164,21 @@ def _add_reading(app: FastAPI, collector: Collector) -> None:
         return StreamingResponse(
             examples_parquet(collector.loop, rows), media_type="application/vnd.apache.parquet"
         )
+
+    @app.get("/api/v1/outcomes")
+    def outcomes(
+        version: Annotated[list[str], Query(min_length=1, max_length=10)],
+        since: AwareDatetime,
+        until: AwareDatetime | None = None,
+        labelled: Annotated[float, Query(gt=0, le=1)] = 0.9,
+    ) -> Cohort:
+        """How versions do on predictions of the same time.
+
+        Of their predictions that arrived in [since, until), now at the latest, the longest
+        beginning of which each version's share of labels is at least `labelled`: labels
+        that come first are not like the rest (see `kontinual.collector.cohort`).
+        """
+        return collector.outcomes(version, since, until, labelled)
 
     @app.get("/api/v1/store")
     def store() -> dict[str, str | int]:

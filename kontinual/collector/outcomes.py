@@ -17,7 +17,7 @@ from kontinual.model import score_bins
 from kontinual.model.quality import EPSILON
 from kontinual.spec import SCORE_BINS, CategoryFeature, Loop
 
-__all__ = ["OutcomeCounters"]
+__all__ = ["OutcomeCounters", "log_loss"]
 
 
 class OutcomeCounters:
@@ -147,13 +147,18 @@ def _groups(loop: Loop, name: str) -> dict[str, None]:
     return dict.fromkeys([*vocabulary, "unseen", "null"])
 
 
+def log_loss(score: float, label: int) -> float:
+    """What a score costs when this is the label, in nats; never infinity."""
+    chance = score if label else 1 - score
+    return -math.log(min(max(chance, EPSILON), 1 - EPSILON))
+
+
 def _values(row: Matured) -> dict[str, float]:
     """What a labelled row adds to each sum."""
-    chance = row.score if row.label else 1 - row.score
     return {
         "rows": 1,
         "positives": row.label,
         "score": row.score,
-        "log_loss": -math.log(min(max(chance, EPSILON), 1 - EPSILON)),
+        "log_loss": log_loss(row.score, row.label),
         "brier": (row.score - row.label) ** 2,
     }

@@ -2,9 +2,19 @@
 
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
-__all__ = ["Example", "Ingested", "Labelled", "Matured", "Prediction", "StoreCounts"]
+__all__ = [
+    "Answered",
+    "Cohort",
+    "Example",
+    "Ingested",
+    "Labelled",
+    "Matured",
+    "Prediction",
+    "StoreCounts",
+    "VersionOutcomes",
+]
 
 
 @dataclass(frozen=True)
@@ -39,6 +49,37 @@ class Example:
     score: float
     features: dict[str, Any]
     label: int
+
+
+class Answered(NamedTuple):
+    """What is compared of a prediction."""
+
+    arrived: float
+    """Unix time."""
+    version: str
+    score: float
+    label: int | None
+
+
+@dataclass(frozen=True)
+class VersionOutcomes:
+    """How the predictions of one version in a cohort turned out."""
+
+    version: str
+    predictions: int
+    labelled: int
+    """Of these, those whose label is known; the sums are over them."""
+    log_loss_sum: float
+    log_loss_squares: float
+
+
+@dataclass(frozen=True)
+class Cohort:
+    """Predictions that arrived in the same time, by version."""
+
+    until: datetime | None
+    """When the last of them arrived; None if there are none."""
+    outcomes: list[VersionOutcomes]
 
 
 @dataclass

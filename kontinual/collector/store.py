@@ -22,6 +22,7 @@ import sqlalchemy as sa
 from filelock import FileLock, Timeout
 
 from kontinual.collector.records import (
+    Answered,
     Example,
     Ingested,
     Labelled,
@@ -69,7 +70,7 @@ class Store:
             path: of the file; its folder is made.
             loop: the loop's name.
             retention: how long rows are kept after they were taken.
-            clock: tells when rows are taken.
+            clock: tells when predictions and labels arrive, and when rows are taken.
 
         Raises:
             ServiceError: it can not be written, is no such store, belongs to another
@@ -110,6 +111,10 @@ class Store:
         """The greatest `seq` that is no longer kept."""
         return self._pruned
 
+    def now(self) -> datetime:
+        """The time by which arrivals are told."""
+        return self._clock()
+
     def waiting_versions(self) -> list[str]:
         """The versions that still have predictions without a label."""
         query = sa.select(predictions.c.version).where(predictions.c.seq.is_(None)).distinct()
@@ -143,9 +148,10 @@ class Store:
     ) -> tuple[Ingested, list[tuple[Any, ...]]]:
         """What becomes of new rows, and they as the table has them."""
         result, kept, seq = Ingested(), list[tuple[Any, ...]](), self._counts.matured
+        now = self._clock().timestamp()
         for row in rows:
             features = pydantic_core.to_json(row.features).decode()
-            start = (row.id, row.time.isoformat(), row.version, row.score, features)
+            start = (row.id, row.time.isoformat(), row.version, row.score, now, features)
             label = labels.get(row.id)
             if label is None:
                 kept.append((*start, None, None, None))
@@ -182,6 +188,7 @@ class Store:
         self, labels: Sequence[LabelRecord], rows: dict[str, Any], given: dict[str, int]
     ) -> tuple[Labelled, list[dict[str, Any]], list[dict[str, Any]]]:
         result, joins, new, seq = Labelled(), [], [], self._counts.matured
+        now = self._clock().timestamp()
         for record in labels:
             moment = record.time.isoformat() if record.time else None
             if record.id in given:
@@ -193,7 +200,8 @@ class Store:
             row = rows.get(record.id)
             if row is None:
                 result.early += 1
-                new.append({"id": record.id, "label": record.label, "label_time": moment})
+                label = {"id": record.id, "label": record.label, "label_time": moment}
+                new.append({**label, "arrived": now})
                 continue
             seq += 1
             result.joined += 1
@@ -237,6 +245,39 @@ class Store:
             for r in rows
         ]
 
+    def answered(
+        self, versions: Sequence[str], *, since: datetime, until: datetime, limit: int
+    ) -> list[Answered]:
+        """The predictions of some versions that arrived in [since, until), in order of arrival.
+
+        Of more than `limit` the first ones, to the end of the moment in which the last of
+        these arrived: what arrived together stays together.
+
+        Raises:
+            Forgotten: some that arrived since then are no longer kept.
+        """
+        arrived = predictions.c.arrived
+        asked = sa.and_(
+            arrived >= since.timestamp(),
+            arrived < until.timestamp(),
+            predictions.c.version.in_(versions),
+        )
+        last = sa.select(arrived).where(asked).order_by(arrived).offset(limit - 1).limit(1)
+        query = (
+            sa.select(arrived, predictions.c.version, predictions.c.score, predictions.c.label)
+            .where(asked, arrived <= sa.func.coalesce(last.scalar_subquery(), until.timestamp()))
+            .order_by(arrived)
+        )
+        with self._engine.connect() as tx:  # as in `examples`
+            rows = [Answered._make(row) for row in tx.execute(query)]
+            pruned = tx.scalar(sa.select(state.c.pruned_arrival)) or 0.0
+        if since.timestamp() <= pruned:
+            raise Forgotten(
+                f"of the predictions that arrived up to {datetime.fromtimestamp(pruned, UTC)} some "
+                f"are no longer kept, but those since {since} were asked for"
+            )
+        return rows
+
     def take(self, cursor: int) -> int:
         """Note that all rows up to `cursor` are in a span; returns the furthest so far.
 
@@ -273,9 +314,11 @@ class Store:
                     return 0
                 gone = predictions.c.seq.between(self._pruned + 1, end)
                 known = sa.select(predictions.c.id, predictions.c.label).where(gone)
+                latest = sa.select(sa.func.max(predictions.c.arrived)).where(gone).scalar_subquery()
                 tx.execute(forgotten.insert().from_select(["id", "label"], known))
+                arrival = sa.func.max(state.c.pruned_arrival, latest)
+                tx.execute(state.update().values(pruned=end, pruned_arrival=arrival))
                 tx.execute(predictions.delete().where(gone))
-                tx.execute(state.update().values(pruned=end))
                 tx.execute(takes.delete().where(takes.c.seq < end))
             count, self._pruned = end - self._pruned, end
         return count

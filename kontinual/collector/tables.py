@@ -21,7 +21,7 @@ __all__ = [
     "takes",
 ]
 
-FORMAT = 2
+FORMAT = 3
 _CHUNK = 10_000  # ids per IN (...), below SQLite's limit of variables
 _metadata = sa.MetaData()
 predictions = sa.Table(
@@ -31,10 +31,12 @@ predictions = sa.Table(
     sa.Column("time", sa.Text, nullable=False),
     sa.Column("version", sa.Text, nullable=False),
     sa.Column("score", sa.Float, nullable=False),
+    sa.Column("arrived", sa.Float, nullable=False),  # here, as Unix time
     sa.Column("features", sa.Text, nullable=False),
     sa.Column("label", sa.Integer),
     sa.Column("label_time", sa.Text),
     sa.Column("seq", sa.Integer, unique=True),
+    sa.Index("arrivals", "arrived", "version"),
 )
 early = sa.Table(
     "early_labels",
@@ -42,6 +44,7 @@ early = sa.Table(
     sa.Column("id", sa.Text, primary_key=True),
     sa.Column("label", sa.Integer, nullable=False),
     sa.Column("label_time", sa.Text),
+    sa.Column("arrived", sa.Float, nullable=False, index=True),
 )
 # What is still known of rows that are no longer kept: enough to see that one comes again.
 forgotten = sa.Table(
@@ -51,7 +54,8 @@ forgotten = sa.Table(
     sa.Column("label", sa.Integer, nullable=False),
     sqlite_with_rowid=False,
 )
-# One row. `taken` and `pruned` are the greatest `seq` that is in a span, or forgotten.
+# One row. `taken` and `pruned` are the greatest `seq` that is in a span, or forgotten;
+# `pruned_arrival` is when the latest of the forgotten predictions had arrived.
 state = sa.Table(
     "state",
     _metadata,
@@ -59,6 +63,7 @@ state = sa.Table(
     sa.Column("store", sa.Text, nullable=False),
     sa.Column("taken", sa.Integer, nullable=False),
     sa.Column("pruned", sa.Integer, nullable=False),
+    sa.Column("pruned_arrival", sa.Float, nullable=False),
 )
 # When the rows up to a `seq` were taken, as Unix time.
 takes = sa.Table(
@@ -79,8 +84,9 @@ JOIN = (
 )
 # In the driver's own words: with as many rows, SQLAlchemy's would cost more than SQLite does.
 KEEP = (
-    "INSERT INTO predictions (id, time, version, score, features, label, label_time, seq) "
-    "VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
+    "INSERT INTO predictions "
+    "(id, time, version, score, arrived, features, label, label_time, seq) "
+    "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
 
 
@@ -109,7 +115,8 @@ def _open(tx: sa.Connection, path: Path, loop: str) -> None:
     if not sa.inspect(tx).get_table_names():
         tx.exec_driver_sql("BEGIN IMMEDIATE")  # else each table would be made in its own
         _metadata.create_all(tx)
-        tx.execute(state.insert().values(loop=loop, store=uuid4().hex, taken=0, pruned=0))
+        first = {"taken": 0, "pruned": 0, "pruned_arrival": 0.0}
+        tx.execute(state.insert().values(loop=loop, store=uuid4().hex, **first))
         tx.exec_driver_sql(f"PRAGMA user_version={FORMAT}")
         return
     found = tx.exec_driver_sql("PRAGMA user_version").scalar()

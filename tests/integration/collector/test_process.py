@@ -1,5 +1,6 @@
 import io
 import json
+import math
 import os
 import re
 import signal
@@ -8,6 +9,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -71,7 +73,7 @@ def loop() -> Loop:
     return load_loop(str(LOOP))
 
 
-def batch(loop: Loop, numbers: range) -> str:
+def batch(loop: Loop, numbers: range, version: str = "1") -> str:
     values: dict[str, Any] = {
         f.name: f.vocabulary[0] if f.type == "category" else 5 for f in loop.data.features
     }
@@ -80,10 +82,10 @@ def batch(loop: Loop, numbers: range) -> str:
             {
                 "specversion": "1.0",
                 "id": f"r{n}",
-                "source": "/models/flights/versions/1",
+                "source": f"/models/flights/versions/{version}",
                 "type": PREDICTION_EVENT,
                 "data": {
-                    "version": "1",
+                    "version": version,
                     "instances": [
                         {"flight_id": f"f{n}", "departure": "2013-03-01T05:15:00Z", **values}
                     ],
@@ -160,6 +162,36 @@ def test_concurrent_senders_lose_and_repeat_nothing(
     assert 'kontinual_events_total{model="flights",result="duplicate"} 300.0' in page
     assert 'kontinual_unlabelled_rows{model="flights"} 500.0' in page
     assert "_created" not in page
+
+
+def test_canary_and_stable_are_compared_over_http_and_over_a_restart(
+    start: Callable[..., Collector], tmp_path: Path, loop: Loop
+) -> None:
+    """Rows of both versions arrive in turn; the labels of the last ones are not there yet."""
+    since = datetime.now(UTC)
+    collector = start(tmp_path / "store.sqlite")
+    with collector.client() as client:
+        for at in range(0, 100, 10):
+            send(client, batch(loop, range(at, at + 8), "1"))
+            send(client, batch(loop, range(at + 8, at + 10), "2"))
+        labels = [{"id": f"f{n}", "label": n % 2} for n in range(80)]
+        client.post("/api/v1/labels", json={"labels": labels}).raise_for_status()
+    collector.end(signal.SIGTERM)
+    query = {"version": ["2", "1"], "since": since.isoformat(), "labelled": 1}
+    with start(tmp_path / "store.sqlite").client() as client:
+        answer = client.get("/api/v1/outcomes", params=query).raise_for_status().json()
+        until = datetime.fromisoformat(answer["until"])
+        bounded = {**query, "until": until.isoformat()}
+        before = client.get("/api/v1/outcomes", params=bounded).json()
+    assert since < until < datetime.now(UTC)
+    assert [(o["version"], o["predictions"], o["labelled"]) for o in answer["outcomes"]] == [
+        ("2", 16, 16),
+        ("1", 64, 64),
+    ]
+    assert answer["outcomes"][0]["log_loss_sum"] == pytest.approx(16 * math.log(2))
+    assert answer["outcomes"][0]["log_loss_squares"] == pytest.approx(16 * math.log(2) ** 2)
+    assert before["until"] < answer["until"]
+    assert [o["predictions"] for o in before["outcomes"]] == [14, 64]
 
 
 def test_a_busy_port_is_one_clear_message(start: Callable[..., Collector], tmp_path: Path) -> None:

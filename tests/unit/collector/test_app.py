@@ -1,6 +1,7 @@
 import io
 from collections.abc import Callable, Iterator
 from datetime import timedelta
+from math import log
 from pathlib import Path
 from typing import Any
 
@@ -181,6 +182,78 @@ def test_a_page_that_can_not_be_is_refused(client: TestClient, query: dict[str, 
     answer = client.get("/api/v1/examples", params=query)
     assert answer.status_code == 422
     assert next(iter(query)) in answer.json()["detail"]
+
+
+EARLIER = "2024-05-01T00:00:00Z"
+
+
+def test_versions_are_compared_on_the_time_that_has_its_labels(
+    client: TestClient, event: Maker
+) -> None:
+    post_events(client, event(1, score=0.5), event(2, version="2", score=0.25))
+    post_labels(client, p1=1, p2=0)
+    post_events(client, event(3))
+    query = {"version": ["2", "1", "9"], "since": EARLIER}
+    answer = client.get("/api/v1/outcomes", params=query).json()
+    assert answer["until"] > EARLIER
+    assert [tuple(o.values()) for o in answer["outcomes"]] == [
+        ("2", 1, 1, pytest.approx(-log(0.75)), pytest.approx(log(0.75) ** 2)),
+        ("1", 1, 1, pytest.approx(-log(0.5)), pytest.approx(log(0.5) ** 2)),
+        ("9", 0, 0, 0, 0),
+    ]
+    less = client.get("/api/v1/outcomes", params={**query, "labelled": 0.5}).json()
+    assert [o["predictions"] for o in less["outcomes"]] == [1, 2, 0]
+
+
+@pytest.mark.parametrize(
+    "bounds", [{"since": "2100-01-01T00:00:00Z"}, {"until": "2024-05-02T00:00:00Z"}]
+)
+def test_a_time_without_predictions_has_no_outcomes(
+    client: TestClient, event: Maker, bounds: dict[str, str]
+) -> None:
+    post_events(client, event(1))
+    post_labels(client, p1=1)
+    query = {"version": "1", "since": EARLIER, **bounds}
+    answer = client.get("/api/v1/outcomes", params=query).json()
+    assert (answer["until"], answer["outcomes"][0]["predictions"]) == (None, 0)
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"version": []}, "version"),
+        ({"version": ["1"] * 11}, "version"),
+        ({"since": None}, "since: Field required"),
+        ({"since": "yesterday"}, "since"),
+        ({"since": "2024-05-01T00:00:00"}, "since: Input should have timezone info"),
+        ({"until": "2024-05-01T00:00:00"}, "until: Input should have timezone info"),
+        ({"until": EARLIER}, "since is before until, but got 2024-05-01 00:00:00+00:00 and 2024"),
+        ({"labelled": 0}, "labelled"),
+        ({"labelled": 1.01}, "labelled"),
+        ({"labelled": "nan"}, "labelled"),
+    ],
+)
+def test_a_comparison_that_can_not_be_is_refused(
+    client: TestClient, changes: dict[str, Any], told: str
+) -> None:
+    query = {"version": ["1"], "since": EARLIER, **changes}
+    query = {name: value for name, value in query.items() if value is not None}
+    answer = client.get("/api/v1/outcomes", params=query)
+    assert answer.status_code == 422
+    assert told in answer.json()["detail"]
+
+
+def test_a_comparison_of_forgotten_rows_is_refused(
+    loop: Loop, tmp_path: Path, event: Maker
+) -> None:
+    store = Store(tmp_path / "brief.sqlite", loop="parcels", retention=timedelta(0))
+    with TestClient(create_app(loop, store)) as client:
+        post_events(client, event(1))
+        post_labels(client, p1=1)
+        take(client, 1)
+        answer = client.get("/api/v1/outcomes", params={"version": "1", "since": EARLIER})
+    assert answer.status_code == 410
+    assert "no longer kept" in answer.json()["detail"]
 
 
 def test_a_body_over_the_limit_is_refused(

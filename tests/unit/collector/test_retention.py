@@ -3,7 +3,7 @@
 import random
 import tempfile
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -19,23 +19,8 @@ Maker = Callable[..., Prediction]
 MONTH = timedelta(days=30)
 
 
-class Clock:
-    """Time that passes when told to."""
-
-    def __init__(self) -> None:
-        self.now = datetime(2024, 5, 1, tzinfo=UTC)
-
-    def __call__(self) -> datetime:
-        return self.now
-
-
 @pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
-def kept(tmp_path: Path, clock: Clock) -> Iterator[Store]:
+def kept(tmp_path: Path, clock: Any) -> Iterator[Store]:
     kept = Store(tmp_path / "kept.sqlite", loop="parcels", retention=MONTH, clock=clock)
     yield kept
     kept.close()
@@ -51,7 +36,7 @@ def ids(kept: Store, after: int) -> list[str]:
 
 
 def test_rows_go_a_while_after_they_were_taken_and_no_others(
-    kept: Store, prediction: Maker, clock: Clock
+    kept: Store, prediction: Maker, clock: Any
 ) -> None:
     fill(kept, prediction, range(6))
     kept.add([prediction(99)])
@@ -70,7 +55,7 @@ def test_rows_go_a_while_after_they_were_taken_and_no_others(
 
 
 def test_a_row_that_was_forgotten_is_a_duplicate_when_it_comes_again(
-    kept: Store, prediction: Maker, clock: Clock
+    kept: Store, prediction: Maker, clock: Any
 ) -> None:
     fill(kept, prediction, range(2))
     kept.take(2)
@@ -85,7 +70,7 @@ def test_a_row_that_was_forgotten_is_a_duplicate_when_it_comes_again(
 
 
 def test_rows_that_are_gone_are_never_passed_over_in_silence(
-    kept: Store, prediction: Maker, clock: Clock
+    kept: Store, prediction: Maker, clock: Any
 ) -> None:
     fill(kept, prediction, range(4))
     kept.take(3)
@@ -96,7 +81,7 @@ def test_rows_that_are_gone_are_never_passed_over_in_silence(
 
 
 def test_numbers_go_on_where_they_were_after_all_rows_went_and_a_restart(
-    tmp_path: Path, prediction: Maker, clock: Clock
+    tmp_path: Path, prediction: Maker, clock: Any
 ) -> None:
     path = tmp_path / "store.sqlite"
     first = Store(path, loop="parcels", retention=MONTH, clock=clock)
@@ -113,7 +98,7 @@ def test_numbers_go_on_where_they_were_after_all_rows_went_and_a_restart(
 
 
 def test_a_pruning_that_breaks_off_is_taken_up_again(
-    kept: Store, prediction: Maker, clock: Clock, monkeypatch: pytest.MonkeyPatch
+    kept: Store, prediction: Maker, clock: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(store, "PRUNED_AT_ONCE", 2)
     fill(kept, prediction, range(7))
@@ -138,10 +123,10 @@ def test_a_pruning_that_breaks_off_is_taken_up_again(
 )
 @given(seed=st.integers(0, 2**32), rows=st.integers(1, 25))
 def test_whatever_comes_when_each_row_is_read_once(
-    tmp_path: Path, prediction: Maker, seed: int, rows: int
+    tmp_path: Path, prediction: Maker, clock: Any, seed: int, rows: int
 ) -> None:
     """Rows and labels come several times, are taken, forgotten, and the store is opened anew."""
-    rng, clock = random.Random(seed), Clock()
+    rng = random.Random(seed)
     path = Path(tempfile.mkdtemp(dir=tmp_path)) / "store.sqlite"
     kept = Store(path, loop="parcels", retention=MONTH, clock=clock)
     arrivals = [(kind, n) for n in range(rows) for kind in ("row", "label") for _ in range(3)]
