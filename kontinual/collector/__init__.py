@@ -13,6 +13,7 @@ from kontinual.collector.records import (
     Labelled,
     Matured,
     Prediction,
+    Pruned,
     StoreCounts,
     VersionOutcomes,
 )
@@ -33,6 +34,7 @@ __all__ = [
     "OutcomeCounters",
     "Prediction",
     "PredictionReader",
+    "Pruned",
     "Store",
     "StoreCounts",
     "VersionOutcomes",

@@ -29,7 +29,8 @@ def serve(
     declaration = load_loop(loop)
     disable_created_metrics()  # type: ignore[no-untyped-call]
     listener = _listen(host, port)
-    kept = Store(store, loop=declaration.name, retention=declaration.data.retention)
+    data = declaration.data
+    kept = Store(store, loop=declaration.name, retention=data.retention, patience=data.patience)
     app = create_app(declaration, kept)
     address = f"http://{host}:{listener.getsockname()[1]}"
     logging.info("the collector of loop %s listens on %s", declaration.name, address)

@@ -1,8 +1,9 @@
 """The collector's HTTP interface."""
 
+import asyncio
 import logging
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from datetime import datetime
 from typing import Annotated
 
@@ -25,6 +26,7 @@ from kontinual.spec import Loop
 __all__ = ["BODY_LIMIT", "create_app"]
 
 BODY_LIMIT = 16 * 1024 * 1024
+PRUNE_SECONDS = 600
 
 
 class _Taken(BaseModel):
@@ -96,13 +98,34 @@ class Collector:
             )
 
     def prune(self) -> None:
-        """Forget what was taken long ago; what fails is tried again the next time."""
+        """Forget what is old."""
+        while self.prune_some():
+            pass
+
+    def prune_some(self) -> bool:
+        """Forget some of what is old; False once there is no more of it, or it can not be done.
+
+        What fails is tried again the next time.
+        """
         try:
-            self.counters.pruned(rows := self.store.prune())
+            self.counters.pruned(pruned := self.store.prune())
         except SQLAlchemyError as exc:
-            logging.error("rows that were taken could not be pruned: %s", exc)
-        else:
-            logging.info("%d rows that were taken are no longer kept", rows)
+            logging.error("old rows could not be pruned: %s", exc)
+            return False
+        if any(pruned):
+            logging.info(
+                "no longer kept are %d rows that were taken, %d predictions without a label and "
+                "%d labels without a prediction",
+                *pruned,
+            )
+        return any(pruned)
+
+    async def keep_pruned(self) -> None:
+        """Forget what is old, now and every ten minutes, for ever."""
+        while True:
+            while await run_in_threadpool(self.prune_some):
+                pass
+            await asyncio.sleep(PRUNE_SECONDS)
 
 
 def create_app(loop: Loop, store: Store) -> FastAPI:
@@ -111,7 +134,11 @@ def create_app(loop: Loop, store: Store) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        pruning = asyncio.create_task(collector.keep_pruned())
         yield
+        pruning.cancel()
+        with suppress(asyncio.CancelledError):
+            await pruning
         store.close()
 
     app = FastAPI(

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 import numpy as np
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
-from kontinual.collector.records import Ingested, Labelled, Matured
+from kontinual.collector.records import Ingested, Labelled, Matured, Pruned
 from kontinual.collector.store import Store
 from kontinual.model import score_bins
 from kontinual.model.quality import EPSILON
@@ -48,19 +48,20 @@ class OutcomeCounters:
         )
         self._events = counter("events", "Predictions that arrived.", ("model", "result"))
         self._labels = counter("labels", "Labels that arrived.", ("model", "result"))
-        self._pruned = counter("pruned_rows", "Rows no longer kept.", ("model",))
+        self._pruned = counter("pruned_rows", "Rows no longer kept.", ("model", "kind"))
         self._start(registry, store)
 
-    def pruned(self, rows: int) -> None:
+    def pruned(self, pruned: Pruned) -> None:
         """Count rows that are no longer kept."""
-        self._pruned.labels(self._model).inc(rows)
+        for kind, rows in pruned._asdict().items():
+            self._pruned.labels(self._model, kind).inc(rows)
 
     def _start(self, registry: CollectorRegistry, store: Store) -> None:
         for result in ("stored", "duplicate", "invalid"):
             self._events.labels(self._model, result)
         for result in ("joined", "early", "duplicate", "conflict", "invalid"):
             self._labels.labels(self._model, result)
-        self._pruned.labels(self._model)
+        self.pruned(Pruned())
         gauges = {
             "matured_rows": ("Labelled rows not yet in a span.", lambda: store.counts.untaken),
             "unlabelled_rows": ("Predictions still waiting.", lambda: store.counts.unlabelled),

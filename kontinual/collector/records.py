@@ -12,6 +12,7 @@ __all__ = [
     "Labelled",
     "Matured",
     "Prediction",
+    "Pruned",
     "StoreCounts",
     "VersionOutcomes",
 ]
@@ -100,6 +101,17 @@ class Labelled:
     duplicate: int = 0
     conflict: int = 0
     matured: list[Matured] = field(default_factory=list)
+
+
+class Pruned(NamedTuple):
+    """How many rows are no longer kept."""
+
+    taken: int = 0
+    """In a span for long enough."""
+    unlabelled: int = 0
+    """Predictions whose label did not come."""
+    early: int = 0
+    """Labels whose prediction did not come."""
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,10 @@ threads are serialised.
 A prediction matures when its label joins it: it then gets the next `seq`,
 counted from 1 without gaps, which is the order in which examples are read. Some time
 after it was taken into a span it is forgotten, but for its id and label: what
-comes again is a duplicate for ever. A store has an identity of its own, so that the
-counting of another one is not taken for its.
+comes again is a duplicate for ever. A prediction whose label does not come, and a label
+whose prediction does not come, are forgotten altogether: what comes after all is as one
+that never met the other, and is forgotten in its turn. A store has an identity of its own,
+so that the counting of another one is not taken for its.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -28,6 +30,7 @@ from kontinual.collector.records import (
     Labelled,
     Matured,
     Prediction,
+    Pruned,
     StoreCounts,
 )
 from kontinual.collector.tables import (
@@ -62,6 +65,7 @@ class Store:
         *,
         loop: str,
         retention: timedelta = timedelta(days=30),
+        patience: timedelta = timedelta(days=30),
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         """Open or create the file.
@@ -70,13 +74,15 @@ class Store:
             path: of the file; its folder is made.
             loop: the loop's name.
             retention: how long rows are kept after they were taken.
+            patience: how long a prediction waits for its label, and a label for its prediction.
             clock: tells when predictions and labels arrive, and when rows are taken.
 
         Raises:
             ServiceError: it can not be written, is no such store, belongs to another
                 loop, or another process owns it.
         """
-        self._retention, self._clock, self._guard = retention, clock, Lock()
+        self._retention, self._patience = retention, patience
+        self._clock, self._guard = clock, Lock()
         self._file = FileLock(path.with_name(path.name + ".lock"))
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -297,37 +303,69 @@ class Store:
                 self._counts = StoreCounts(counts.unlabelled, counts.matured, cursor)
         return self._counts.taken
 
-    def prune(self) -> int:
-        """Forget the rows that were taken long enough ago, some at a time; returns how many."""
-        before = (self._clock() - self._retention).timestamp()
-        rows = 0
-        while count := self._prune_some(before):
-            rows += count
-        return rows
+    def prune(self) -> Pruned:
+        """Forget some of what is old: rows that were taken, and what waited in vain.
 
-    def _prune_some(self, before: float) -> int:
+        Returns:
+            How many rows; none when there is no more to forget.
+        """
+        now = self._clock().timestamp()
+        waited = now - self._patience.total_seconds()
         with self._guard:
             with self._engine.begin() as tx:
-                old = sa.select(sa.func.max(takes.c.seq)).where(takes.c.at <= before)
-                end = min(tx.scalar(old) or 0, self._pruned + PRUNED_AT_ONCE)
-                if end <= self._pruned:
-                    return 0
-                gone = predictions.c.seq.between(self._pruned + 1, end)
-                known = sa.select(predictions.c.id, predictions.c.label).where(gone)
-                latest = sa.select(sa.func.max(predictions.c.arrived)).where(gone).scalar_subquery()
-                tx.execute(forgotten.insert().from_select(["id", "label"], known))
-                arrival = sa.func.max(state.c.pruned_arrival, latest)
-                tx.execute(state.update().values(pruned=end, pruned_arrival=arrival))
-                tx.execute(predictions.delete().where(gone))
-                tx.execute(takes.delete().where(takes.c.seq < end))
-            count, self._pruned = end - self._pruned, end
-        return count
+                pruned = Pruned(
+                    taken=self._prune_taken(tx, now - self._retention.total_seconds()),
+                    unlabelled=_prune_unlabelled(tx, waited),
+                    early=_prune_early(tx, waited),
+                )
+            self._pruned += pruned.taken
+            self._count(unlabelled=-pruned.unlabelled, matured=0)
+        return pruned
+
+    def _prune_taken(self, tx: sa.Connection, before: float) -> int:
+        old = sa.select(sa.func.max(takes.c.seq)).where(takes.c.at <= before)
+        end = min(tx.scalar(old) or 0, self._pruned + PRUNED_AT_ONCE)
+        if end <= self._pruned:
+            return 0
+        gone = predictions.c.seq.between(self._pruned + 1, end)
+        known = sa.select(predictions.c.id, predictions.c.label).where(gone)
+        tx.execute(forgotten.insert().from_select(["id", "label"], known))
+        tx.execute(state.update().values(pruned=end))
+        tx.execute(takes.delete().where(takes.c.seq < end))
+        _prune_predictions(tx, gone)
+        return end - self._pruned
 
     def close(self) -> None:
         """Let go of the file."""
-        self._engine.dispose()
-        self._file.release()
+        with self._guard:
+            self._engine.dispose()
+            self._file.release()
 
     def _count(self, *, unlabelled: int, matured: int) -> None:
         old = self._counts
         self._counts = StoreCounts(old.unlabelled + unlabelled, old.matured + matured, old.taken)
+
+
+def _prune_unlabelled(tx: sa.Connection, before: float) -> int:
+    return _prune_predictions(tx, predictions.c.id.in_(_waiting(before)))
+
+
+def _prune_early(tx: sa.Connection, before: float) -> int:
+    return tx.execute(early.delete().where(early.c.id.in_(_oldest(early, before)))).rowcount
+
+
+def _oldest(table: sa.Table, before: float) -> sa.Select[tuple[str]]:
+    """The ids of the first that arrived, those until then."""
+    arrived = table.c.arrived
+    return sa.select(table.c.id).where(arrived <= before).order_by(arrived).limit(PRUNED_AT_ONCE)
+
+
+def _waiting(before: float) -> sa.Select[tuple[str]]:
+    return _oldest(predictions, before).where(predictions.c.label.is_(None))
+
+
+def _prune_predictions(tx: sa.Connection, gone: sa.ColumnElement[bool]) -> int:
+    latest = sa.select(sa.func.max(predictions.c.arrived)).where(gone).scalar_subquery()
+    later = state.c.pruned_arrival < latest
+    tx.execute(state.update().where(later).values(pruned_arrival=latest))
+    return tx.execute(predictions.delete().where(gone)).rowcount

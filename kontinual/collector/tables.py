@@ -37,6 +37,8 @@ predictions = sa.Table(
     sa.Column("label_time", sa.Text),
     sa.Column("seq", sa.Integer, unique=True),
     sa.Index("arrivals", "arrived", "version"),
+    # By `label`, for of `seq IS NULL` SQLite believes that the unique index finds few.
+    sa.Index("waiting", "arrived", sqlite_where=sa.text("label IS NULL")),
 )
 early = sa.Table(
     "early_labels",

@@ -120,7 +120,9 @@ class Data(Strict):
         default="30d",
         validate_default=True,
         description="the collector keeps a row this long after it became part of a span; of "
-        "older ones it remembers id and label, so that what comes again is not taken for new",
+        "older ones it remembers id and label, so that what comes again is not taken for new. "
+        "A prediction without a label, and a label without a prediction, is kept this long "
+        "after it arrived, or ten times the label's delay if that is longer, and then forgotten",
     )
     holdout: Share = Field(
         default=0.2, gt=0, lt=0.9, description="share of each span kept for evaluation only"
@@ -134,6 +136,11 @@ class Data(Strict):
     replay_rows: int = Field(
         default=100_000, ge=0, description="rows sampled from all older spans into a training"
     )
+
+    @property
+    def patience(self) -> timedelta:
+        """How long a prediction is kept for its label to come, and a label for its prediction."""
+        return max(self.retention, 10 * self.label.delay)
 
     @property
     def feature_names(self) -> list[str]:

@@ -39,7 +39,7 @@ Collector:
 | kontinual_outcome_negatives_below_total | counter | bin | label-0 rows in lower bins than this |
 | kontinual_events_total | counter | result (stored, duplicate, invalid); no version | prediction events |
 | kontinual_labels_total | counter | result (joined, early, duplicate, conflict, invalid); no version | labels |
-| kontinual_pruned_rows_total | counter | no version | rows no longer kept: in a span for long enough |
+| kontinual_pruned_rows_total | counter | kind (taken, unlabelled, early); no version | rows no longer kept: in a span for long enough, or too long without label or prediction |
 | kontinual_matured_rows | gauge | no version | labelled rows not yet in a span |
 | kontinual_unlabelled_rows | gauge | no version | predictions still waiting |
 

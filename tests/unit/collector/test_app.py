@@ -1,4 +1,5 @@
 import io
+import time
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from math import log
@@ -159,7 +160,7 @@ def test_rows_are_forgotten_in_the_background_once_they_are_taken(
         post_labels(client, p1=1, p2=0)
         assert take(client, 2).status_code == 200
         assert client.get("/api/v1/store").json()["pruned"] == 2
-        assert 'kontinual_pruned_rows_total{model="parcels"} 2.0' in metrics(client)
+        assert 'kontinual_pruned_rows_total{kind="taken",model="parcels"} 2.0' in metrics(client)
         answer = client.get("/api/v1/examples", params={"after": 0})
         assert answer.status_code == 410
         assert "no longer kept" in answer.json()["detail"]
@@ -175,6 +176,24 @@ def test_a_pruning_that_fails_harms_nobody(
     post_labels(client, p1=1)
     monkeypatch.setattr(store, "prune", full)
     assert take(client, 1).json() == {"cursor": 1}
+
+
+def test_what_waits_in_vain_is_forgotten_though_nothing_is_ever_taken(
+    loop: Loop, tmp_path: Path, event: Maker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(app, "PRUNE_SECONDS", 0.01)
+    store = Store(tmp_path / "brief.sqlite", loop="parcels", patience=timedelta(0))
+    with TestClient(create_app(loop, store)) as client:
+        post_events(client, event(1), event(2))
+        post_labels(client, p3=0)
+        deadline = time.monotonic() + 30
+        while 'kind="early",model="parcels"} 1.0' not in metrics(client):
+            assert time.monotonic() < deadline, "it was never forgotten"
+            time.sleep(0.01)
+        page = metrics(client)
+    assert 'kontinual_pruned_rows_total{kind="unlabelled",model="parcels"} 2.0' in page
+    assert 'kontinual_pruned_rows_total{kind="taken",model="parcels"} 0.0' in page
+    assert 'kontinual_unlabelled_rows{model="parcels"} 0.0' in page
 
 
 @pytest.mark.parametrize("query", [{"after": -1}, {"limit": 0}, {"limit": 100_001}])

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,16 @@ def test_the_flights_declaration_is_valid(flights_path: Path) -> None:
     loop = load_loop(str(flights_path))
     assert loop.name == "flights"
     assert len(loop.data.features) == 15
+
+
+@pytest.mark.parametrize(("retention", "days"), [("30d", 30), ("1d", 20), ("0s", 20)])
+def test_labels_are_waited_for_as_long_as_rows_are_kept_or_ten_delays(
+    flights_path: Path, retention: str, days: int
+) -> None:
+    text = flights_path.read_text(encoding="utf-8")
+    assert "delay: 2d" in text
+    loop = parse_loop(text.replace("  span: 30d", f"  span: 30d\n  retention: {retention}"))
+    assert loop.data.patience == timedelta(days=days)
 
 
 def test_a_declaration_survives_being_written_and_read(flights_path: Path) -> None:
