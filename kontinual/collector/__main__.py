@@ -30,7 +30,13 @@ def serve(
     disable_created_metrics()  # type: ignore[no-untyped-call]
     listener = _listen(host, port)
     data = declaration.data
-    kept = Store(store, loop=declaration.name, retention=data.retention, patience=data.patience)
+    kept = Store(
+        store,
+        loop=declaration.name,
+        delay=data.label.delay,
+        retention=data.retention,
+        patience=data.patience,
+    )
     app = create_app(declaration, kept)
     address = f"http://{host}:{listener.getsockname()[1]}"
     logging.info("the collector of loop %s listens on %s", declaration.name, address)

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from datetime import datetime
 from typing import Annotated
@@ -27,6 +27,7 @@ __all__ = ["BODY_LIMIT", "create_app"]
 
 BODY_LIMIT = 16 * 1024 * 1024
 PRUNE_SECONDS = 600
+RIPEN_SECONDS = 2
 
 
 class _Taken(BaseModel):
@@ -120,12 +121,23 @@ class Collector:
             )
         return any(pruned)
 
-    async def keep_pruned(self) -> None:
-        """Forget what is old, now and every ten minutes, for ever."""
-        while True:
-            while await run_in_threadpool(self.prune_some):
-                pass
-            await asyncio.sleep(PRUNE_SECONDS)
+    def ripen_some(self) -> bool:
+        """Let some rows mature; False once there are no more of them, or it can not be done."""
+        try:
+            rows = self.store.ripen()
+        except SQLAlchemyError as exc:
+            logging.error("labelled rows could not be made examples: %s", exc)
+            return False
+        self.counters.matured(rows)
+        return bool(rows)
+
+
+async def _keep_doing(some: Callable[[], bool], *, every: float) -> None:
+    """Do some until nothing is left to do, now and every so many seconds, for ever."""
+    while True:
+        while await run_in_threadpool(some):
+            pass
+        await asyncio.sleep(every)
 
 
 def create_app(loop: Loop, store: Store) -> FastAPI:
@@ -134,11 +146,14 @@ def create_app(loop: Loop, store: Store) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        pruning = asyncio.create_task(collector.keep_pruned())
+        kept_up = asyncio.gather(
+            _keep_doing(collector.prune_some, every=PRUNE_SECONDS),
+            _keep_doing(collector.ripen_some, every=RIPEN_SECONDS),
+        )
         yield
-        pruning.cancel()
+        kept_up.cancel()
         with suppress(asyncio.CancelledError):
-            await pruning
+            await kept_up
         store.close()
 
     app = FastAPI(
@@ -213,6 +228,7 @@ def _add_reading(app: FastAPI, collector: Collector) -> None:
         return {
             "loop": collector.loop.name,
             "store": kept.identity,
+            "ripening": counts.ripening,
             "matured": counts.matured,
             "taken": counts.taken,
             "pruned": kept.pruned,

@@ -33,7 +33,7 @@ class OutcomeCounters:
             return Counter(f"kontinual_{name}", text, labels, registry=registry)
 
         self._grouped = {
-            "rows": counter("outcomes", "Rows whose label came.", grouped),
+            "rows": counter("outcomes", "Rows whose label came, its delay being over.", grouped),
             "positives": counter("outcome_positives", "Of these, with label 1.", grouped),
             "score": counter("outcome_score_sum", "Sum of their scores.", grouped),
             "log_loss": counter("outcome_log_loss_sum", "Sum of their log losses.", grouped),
@@ -65,6 +65,10 @@ class OutcomeCounters:
         gauges = {
             "matured_rows": ("Labelled rows not yet in a span.", lambda: store.counts.untaken),
             "unlabelled_rows": ("Predictions still waiting.", lambda: store.counts.unlabelled),
+            "ripening_rows": (
+                "Labelled rows whose label's delay is not over.",
+                lambda: store.counts.ripening,
+            ),
         }
         for name, (text, read) in gauges.items():
             gauge = Gauge(f"kontinual_{name}", text, ["model"], registry=registry)
@@ -93,13 +97,13 @@ class OutcomeCounters:
         self.expect(versions)
         self._events.labels(self._model, "stored").inc(result.stored)
         self._events.labels(self._model, "duplicate").inc(result.duplicate)
-        self._mature(result.matured)
+        self.matured(result.matured)
 
     def labelled(self, result: Labelled) -> None:
         """Count a batch of labels that was kept."""
         for name in ("joined", "early", "duplicate", "conflict"):
             self._labels.labels(self._model, name).inc(getattr(result, name))
-        self._mature(result.matured)
+        self.matured(result.matured)
 
     def invalid_events(self, items: int) -> None:
         """Count events that were refused."""
@@ -109,7 +113,8 @@ class OutcomeCounters:
         """Count labels that were refused."""
         self._labels.labels(self._model, "invalid").inc(items)
 
-    def _mature(self, rows: Sequence[Matured]) -> None:
+    def matured(self, rows: Sequence[Matured]) -> None:
+        """Count how rows turned out that became examples."""
         if not rows:
             return
         self.expect({row.version for row in rows})

@@ -31,7 +31,7 @@ class Prediction:
 
 @dataclass(frozen=True)
 class Matured:
-    """A prediction at the moment its label joined it."""
+    """A prediction at the moment it became an example: labelled, and its label's delay over."""
 
     version: str
     score: float
@@ -121,11 +121,13 @@ class StoreCounts:
     unlabelled: int
     """Predictions still waiting for their label."""
     matured: int
-    """Rows whose label ever came: the newest `seq`."""
+    """Rows that ever became examples: the newest `seq`."""
     taken: int
     """Of these, those that are in a span."""
+    ripening: int = 0
+    """Labelled rows whose label's delay is not over."""
 
     @property
     def untaken(self) -> int:
-        """Labelled rows that are not yet in a span."""
+        """Examples that are not yet in a span."""
         return self.matured - self.taken

@@ -4,8 +4,10 @@ A method that returns has committed to disk, so nothing that was acknowledged is
 lost by a kill. One process owns the file (a lock beside it says so); calls from its
 threads are serialised.
 
-A prediction matures when its label joins it: it then gets the next `seq`,
-counted from 1 without gaps, which is the order in which examples are read. Some time
+A prediction matures when its label has joined it and that label's delay is over: it then gets
+the next `seq`, counted from 1 without gaps, which is the order in which examples are read. Those
+that were labelled sooner wait, for labels that come first are not like the rest: a customer who
+leaves is known on the day, one who stays not before the end. Some time
 after it was taken into a span it is forgotten, but for its id and label: what
 comes again is a duplicate for ever. A prediction whose label does not come, and a label
 whose prediction does not come, are forgotten altogether: what comes after all is as one
@@ -14,6 +16,7 @@ so that the counting of another one is not taken for its.
 """
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from threading import Lock
@@ -36,6 +39,7 @@ from kontinual.collector.records import (
 from kontinual.collector.tables import (
     JOIN,
     KEEP,
+    RIPE,
     chosen,
     connect,
     early,
@@ -50,6 +54,7 @@ from kontinual.spec import LabelRecord
 __all__ = ["Forgotten", "Store"]
 
 PRUNED_AT_ONCE = 2000
+RIPE_AT_ONCE = 2000
 
 
 class Forgotten(LookupError):
@@ -64,6 +69,7 @@ class Store:
         path: Path,
         *,
         loop: str,
+        delay: timedelta = timedelta(0),
         retention: timedelta = timedelta(days=30),
         patience: timedelta = timedelta(days=30),
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
@@ -73,6 +79,7 @@ class Store:
         Args:
             path: of the file; its folder is made.
             loop: the loop's name.
+            delay: after the time of a prediction, until which its label may still come.
             retention: how long rows are kept after they were taken.
             patience: how long a prediction waits for its label, and a label for its prediction.
             clock: tells when predictions and labels arrive, and when rows are taken.
@@ -81,7 +88,7 @@ class Store:
             ServiceError: it can not be written, is no such store, belongs to another
                 loop, or another process owns it.
         """
-        self._retention, self._patience = retention, patience
+        self._delay, self._retention, self._patience = delay, retention, patience
         self._clock, self._guard = clock, Lock()
         self._file = FileLock(path.with_name(path.name + ".lock"))
         try:
@@ -101,11 +108,13 @@ class Store:
         with self._engine.begin() as tx:
             known = tx.execute(sa.select(state)).one()
             newest = tx.scalar(sa.select(sa.func.max(predictions.c.seq))) or 0
-            waiting = sa.select(sa.func.count()).where(predictions.c.seq.is_(None))
-            unlabelled = tx.scalar(waiting.select_from(predictions)) or 0
+            label, seq = predictions.c.label, predictions.c.seq
+            unlabelled = tx.scalar(sa.select(sa.func.count()).where(label.is_(None))) or 0
+            ripening = sa.select(sa.func.count()).where(label.is_not(None), seq.is_(None))
+            counts = unlabelled, max(newest, known.pruned), known.taken, tx.scalar(ripening) or 0
         self.identity: str = known.store
         self._pruned: int = known.pruned
-        self._counts = StoreCounts(unlabelled, max(newest, known.pruned), known.taken)
+        self._counts = StoreCounts(*counts)
 
     @property
     def counts(self) -> StoreCounts:
@@ -122,7 +131,7 @@ class Store:
         return self._clock()
 
     def waiting_versions(self) -> list[str]:
-        """The versions that still have predictions without a label."""
+        """The versions that still have predictions which are no examples yet."""
         query = sa.select(predictions.c.version).where(predictions.c.seq.is_(None)).distinct()
         with self._guard, self._engine.begin() as tx:
             return sorted(tx.scalars(query).all())
@@ -146,7 +155,11 @@ class Store:
                     tx.execute(gone, [{"gone": name} for name in labels])
             result.duplicate = len(rows) - len(kept)
             matured = len(result.matured)
-            self._count(unlabelled=len(kept) - matured, matured=matured)
+            self._count(
+                unlabelled=len(kept) - len(labels),
+                ripening=len(labels) - matured,
+                matured=matured,
+            )
         return result
 
     def _with_early(
@@ -157,10 +170,14 @@ class Store:
         now = self._clock().timestamp()
         for row in rows:
             features = pydantic_core.to_json(row.features).decode()
-            start = (row.id, row.time.isoformat(), row.version, row.score, now, features)
+            due = row.time.timestamp() + self._delay.total_seconds()
+            start = (row.id, row.time.isoformat(), row.version, row.score, now, due, features)
             label = labels.get(row.id)
             if label is None:
                 kept.append((*start, None, None, None))
+                continue
+            if due > now:
+                kept.append((*start, label.label, label.label_time, None))
                 continue
             seq += 1
             kept.append((*start, label.label, label.label_time, seq))
@@ -187,8 +204,26 @@ class Store:
                     tx.execute(JOIN, joins)
                 if new:
                     tx.execute(early.insert(), new)
-            self._count(unlabelled=-len(joins), matured=len(joins))
+            matured = len(result.matured)
+            self._count(unlabelled=-len(joins), ripening=len(joins) - matured, matured=matured)
         return result
+
+    def ripen(self) -> list[Matured]:
+        """Let labelled rows mature whose label's delay is over now, some at a time."""
+        due = sa.and_(
+            predictions.c.label.is_not(None),
+            predictions.c.seq.is_(None),
+            predictions.c.due <= self._clock().timestamp(),
+        )
+        query = sa.select(predictions).where(due).order_by(predictions.c.due).limit(RIPE_AT_ONCE)
+        with self._guard:
+            with self._engine.begin() as tx:
+                rows, seq = tx.execute(query).all(), self._counts.matured
+                if rows:
+                    numbers = enumerate(rows, seq + 1)
+                    tx.execute(RIPE, [{"key": row.id, "to_seq": n} for n, row in numbers])
+            self._count(unlabelled=0, ripening=-len(rows), matured=len(rows))
+        return [_matured(row, row.label) for row in rows]
 
     def _sort(
         self, labels: Sequence[LabelRecord], rows: dict[str, Any], given: dict[str, int]
@@ -209,13 +244,13 @@ class Store:
                 label = {"id": record.id, "label": record.label, "label_time": moment}
                 new.append({**label, "arrived": now})
                 continue
-            seq += 1
             result.joined += 1
-            features = pydantic_core.from_json(row.features)
-            result.matured.append(Matured(row.version, row.score, record.label, features))
-            joins.append(
-                {"key": record.id, "to_label": record.label, "to_time": moment, "to_seq": seq}
-            )
+            join = {"key": record.id, "to_label": record.label, "to_time": moment, "to_seq": None}
+            joins.append(join)
+            if row.due <= now:
+                seq += 1
+                join["to_seq"] = seq
+                result.matured.append(_matured(row, record.label))
         return result, joins, new
 
     def examples(self, *, after: int, limit: int) -> list[Example]:
@@ -300,7 +335,7 @@ class Store:
                 with self._engine.begin() as tx:
                     tx.execute(state.update().values(taken=cursor))
                     tx.execute(takes.insert().values(seq=cursor, at=self._clock().timestamp()))
-                self._counts = StoreCounts(counts.unlabelled, counts.matured, cursor)
+                self._counts = replace(counts, taken=cursor)
         return self._counts.taken
 
     def prune(self) -> Pruned:
@@ -319,7 +354,7 @@ class Store:
                     early=_prune_early(tx, waited),
                 )
             self._pruned += pruned.taken
-            self._count(unlabelled=-pruned.unlabelled, matured=0)
+            self._count(unlabelled=-pruned.unlabelled)
         return pruned
 
     def _prune_taken(self, tx: sa.Connection, before: float) -> int:
@@ -341,9 +376,18 @@ class Store:
             self._engine.dispose()
             self._file.release()
 
-    def _count(self, *, unlabelled: int, matured: int) -> None:
+    def _count(self, *, unlabelled: int, ripening: int = 0, matured: int = 0) -> None:
         old = self._counts
-        self._counts = StoreCounts(old.unlabelled + unlabelled, old.matured + matured, old.taken)
+        self._counts = replace(
+            old,
+            unlabelled=old.unlabelled + unlabelled,
+            ripening=old.ripening + ripening,
+            matured=old.matured + matured,
+        )
+
+
+def _matured(row: Any, label: int) -> Matured:
+    return Matured(row.version, row.score, label, pydantic_core.from_json(row.features))
 
 
 def _prune_unlabelled(tx: sa.Connection, before: float) -> int:

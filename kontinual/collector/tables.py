@@ -12,6 +12,7 @@ from kontinual.errors import ServiceError
 __all__ = [
     "JOIN",
     "KEEP",
+    "RIPE",
     "chosen",
     "connect",
     "early",
@@ -32,6 +33,7 @@ predictions = sa.Table(
     sa.Column("version", sa.Text, nullable=False),
     sa.Column("score", sa.Float, nullable=False),
     sa.Column("arrived", sa.Float, nullable=False),  # here, as Unix time
+    sa.Column("due", sa.Float, nullable=False),  # when its label's delay has passed, likewise
     sa.Column("features", sa.Text, nullable=False),
     sa.Column("label", sa.Integer),
     sa.Column("label_time", sa.Text),
@@ -39,6 +41,7 @@ predictions = sa.Table(
     sa.Index("arrivals", "arrived", "version"),
     # By `label`, for of `seq IS NULL` SQLite believes that the unique index finds few.
     sa.Index("waiting", "arrived", sqlite_where=sa.text("label IS NULL")),
+    sa.Index("ripening", "due", sqlite_where=sa.text("label IS NOT NULL AND seq IS NULL")),
 )
 early = sa.Table(
     "early_labels",
@@ -87,8 +90,13 @@ JOIN = (
 # In the driver's own words: with as many rows, SQLAlchemy's would cost more than SQLite does.
 KEEP = (
     "INSERT INTO predictions "
-    "(id, time, version, score, arrived, features, label, label_time, seq) "
-    "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
+    "(id, time, version, score, arrived, due, features, label, label_time, seq) "
+    "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+)
+RIPE = (
+    predictions.update()
+    .where(predictions.c.id == sa.bindparam("key"))
+    .values(seq=sa.bindparam("to_seq"))
 )
 
 

@@ -83,7 +83,10 @@ class Label(Strict):
     """What is predicted: a yes (1) or no (0)."""
 
     name: ColumnName
-    delay: Duration = Field(description="how long after the prediction a label is usually known")
+    delay: Duration = Field(
+        description="how long after a row's time its label may come. No row becomes an example "
+        "sooner, for labels that come first are not like the rest; later ones are not waited for"
+    )
 
 
 class History(Strict):

@@ -42,6 +42,7 @@ Collector:
 | kontinual_pruned_rows_total | counter | kind (taken, unlabelled, early); no version | rows no longer kept: in a span for long enough, or too long without label or prediction |
 | kontinual_matured_rows | gauge | no version | labelled rows not yet in a span |
 | kontinual_unlabelled_rows | gauge | no version | predictions still waiting |
+| kontinual_ripening_rows | gauge | no version | labelled rows whose label's delay is not over |
 
 `slice="all", group="all"` holds every row; each named slice adds its groups.
 ROC AUC over the 20 score bins of any window is sum(pos_b * (below_b + neg_b / 2)) / (P * N)

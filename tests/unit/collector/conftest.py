@@ -38,7 +38,7 @@ class Clock:
     """Time that passes when told to."""
 
     def __init__(self) -> None:
-        self.now = datetime(2024, 5, 1, tzinfo=UTC)
+        self.now = datetime(2024, 5, 2, tzinfo=UTC)
 
     def __call__(self) -> datetime:
         return self.now

@@ -134,6 +134,7 @@ def test_the_store_says_which_it_is_and_how_far_it_is(
     assert client.get("/api/v1/store").json() == {
         "loop": "parcels",
         "store": store.identity,
+        "ripening": 0,
         "matured": 1,
         "taken": 1,
         "pruned": 0,

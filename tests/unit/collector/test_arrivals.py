@@ -97,7 +97,7 @@ def test_a_time_of_which_rows_were_forgotten_is_refused(
     kept.take(1)
     clock.now += DAY
     assert kept.prune().taken == 1
-    with pytest.raises(Forgotten, match=r"arrived up to 2024-05-01 00:00:00\+00:00 some are no"):
+    with pytest.raises(Forgotten, match=r"arrived up to 2024-05-02 00:00:00\+00:00 some are no"):
         answered(kept, start)
     assert len(answered(kept, start + MINUTE)) == 1
 
