@@ -152,6 +152,12 @@ class Tracker:
             followed: str | None = self._version(version).tags.get(_FOLLOWED)
         return followed
 
+    def champions(self) -> list[str]:
+        """The versions that ever were champion, the first one first."""
+        with tracking_errors(f"the versions of {self.name} can not be read"):
+            found = self._store.client.search_model_versions(f"name='{self.name}'")
+            return sorted((str(v.version) for v in found if _PROMOTED_AT in v.tags), key=int)
+
     def set_champion(self, version: str, *, expected: str | None) -> None:
         """Promote a version if the champion still is the one that was expected.
 

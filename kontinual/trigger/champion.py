@@ -29,6 +29,10 @@ class ChampionSource(Protocol):
         """The version that the champion took over from, None when there is none."""
         ...
 
+    def champions(self) -> list[str]:
+        """The versions that ever were champion."""
+        ...
+
 
 class ChampionWatch:
     """Reads the champion again and again; while that fails, the last one known stays."""

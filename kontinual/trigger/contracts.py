@@ -159,6 +159,9 @@ class Evidence(_Record):
     expected_log_loss_rise: float | None = None
     matured_rows: float | None = None
     former: str | None = Field(default=None, description="whom a rollback makes champion again")
+    champions: list[str] | None = Field(
+        default=None, description="versions that ever were champion, asked if a rollback names one"
+    )
     registry_unavailable: str | None = Field(default=None, description="why it could not be asked")
     queries: list[Query] = Field(default_factory=list)
 

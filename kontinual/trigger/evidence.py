@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
+from typing import Any, Protocol
 
 from prometheus_api_client import PrometheusConnect
 from prometheus_api_client.exceptions import PrometheusApiClientException
@@ -100,7 +100,7 @@ class PrometheusEvidence:
 
 
 class RollbackEvidence:
-    """Evidence with the version that a rollback goes back to, where none is named."""
+    """Evidence with the version that a rollback goes back to, or with those it may name."""
 
     def __init__(self, loop: Loop, rest: EvidenceSource, champion: ChampionSource) -> None:
         """Set up a source; nothing is asked yet.
@@ -118,20 +118,26 @@ class RollbackEvidence:
 
     def gather(self, triggers: Sequence[Trigger]) -> dict[int, Evidence]:
         found = self._rest.gather(triggers)
-        open_ended = [t.id for t in triggers if self._goes_to_the_one_before(t)]
-        if open_ended:
-            former = self._former()
-            found |= {n: found[n].model_copy(update=former) for n in open_ended}
+        rollbacks = [t for t in triggers if self._is_rollback(t)]
+        asked = {t.wish.version is None for t in rollbacks}
+        said = {bare: self._asked(bare=bare) for bare in asked}
+        for trigger in rollbacks:
+            seen = said[trigger.wish.version is None]
+            found[trigger.id] = found[trigger.id].model_copy(update=seen)
         return found
 
-    def _goes_to_the_one_before(self, trigger: Trigger) -> bool:
-        rollback = kind_of(trigger, declared_alert(self._loop, trigger)) is RunKind.ROLLBACK
-        return rollback and trigger.wish.version is None
+    def _is_rollback(self, trigger: Trigger) -> bool:
+        return kind_of(trigger, declared_alert(self._loop, trigger)) is RunKind.ROLLBACK
 
-    def _former(self) -> dict[str, str | None]:
+    def _asked(self, *, bare: bool) -> dict[str, Any]:
+        """What the registry says: whom the champion followed, or else who may be named."""
+        name, question = (
+            ("former", self._champion.former_champion)
+            if bare
+            else ("champions", self._champion.champions)
+        )
         try:
-            asked = self._thread.submit(self._champion.former_champion)
-            return {"former": asked.result(REGISTRY_SECONDS)}
+            return {name: self._thread.submit(question).result(REGISTRY_SECONDS)}
         except TimeoutError:
             return {"registry_unavailable": f"no answer within {REGISTRY_SECONDS:.0f} s"}
         except Exception as exc:  # whatever the registry's client raises

@@ -170,7 +170,7 @@ def enough_labels(case: Case) -> Decision | None:
 
 
 def restorable(case: Case) -> Decision | None:
-    """There has to be a version to go back to.
+    """There has to be a version to go back to: one that was champion before.
 
     An alert rolls back once: what was restored and is bad too, is for a person to look at.
     """
@@ -183,14 +183,20 @@ def restorable(case: Case) -> Decision | None:
             f"run {former} has rolled back already, and no version was promoted since: "
             "a person has to look",
         )
-    if case.trigger.wish.version is not None or case.evidence.former is not None:
-        return None
     if case.evidence.registry_unavailable is not None:
         why = case.evidence.registry_unavailable
         return case.hold("restorable", f"the registry could not be asked for the one before: {why}")
-    return case.suppress(
-        "restorable", "no version was champion before: name one by `kontinual rollback --to`"
-    )
+    wished, champions = case.trigger.wish.version, case.evidence.champions or []
+    if wished is not None and wished not in champions:
+        listed = ", ".join(champions) or "none"
+        return case.suppress(
+            "restorable", f"version {wished} was never champion; those that were: {listed}"
+        )
+    if wished is None and case.evidence.former is None:
+        return case.suppress(
+            "restorable", "no version was champion before: name one by `kontinual rollback --to`"
+        )
+    return None
 
 
 def run_in_progress(case: Case) -> Decision | None:

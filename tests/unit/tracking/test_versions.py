@@ -106,6 +106,7 @@ def test_the_champion_before_is_one_that_was_champion_and_leads_back_only(
     for version, expected in (("1", None), ("2", "1"), ("4", "2")):  # 3 never was
         tracker.set_champion(version, expected=expected)
     assert tracker.former_champion() == "2"
+    assert tracker.champions() == ["1", "2", "4"]
     tracker.set_champion("2", expected="4")
     assert tracker.former_champion() == "1"
     tracker.set_champion("1", expected="2")

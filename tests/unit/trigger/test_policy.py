@@ -237,6 +237,16 @@ def test_a_rollback_needs_a_version_to_go_back_to(judged: Judged, alert: str | N
     assert "503" in unknown.reason
 
 
+def test_a_person_can_name_only_a_version_that_was_champion(judged: Judged) -> None:
+    undo = Wish(kind=RunKind.ROLLBACK, version="3")
+    refused = judged(None, wish=undo, champions=["1", "4"])
+    assert (refused.answer, refused.rule) == (Answer.SUPPRESS, "restorable")
+    assert refused.reason == "version 3 was never champion; those that were: 1, 4"
+    unknown = judged(None, wish=undo, registry_unavailable="503")
+    assert (unknown.answer, unknown.rule) == (Answer.HOLD, "restorable")
+    assert judged(None, wish=undo, champions=["1", "3"]).answer is Answer.ACCEPT
+
+
 def test_where_a_rollback_goes_is_fixed_when_it_is_accepted(loop: Loop) -> None:
     judge = PolicyJudge(Policy(loop), {1: GOOD})
     assert judge.wish(trigger_of("prediction_drift")).version == "3"
@@ -247,9 +257,12 @@ def test_where_a_rollback_goes_is_fixed_when_it_is_accepted(loop: Loop) -> None:
 def test_a_person_rolls_back_whatever_the_figures_say(judged: Judged) -> None:
     undo = Wish(kind=RunKind.ROLLBACK, version="3")
     state = PolicyState(restored_by="toy-9", failures=9, last_failure=NOW, last_run_ended=NOW)
-    decision = judged(None, wish=undo, state=state, unavailable="down")
+    decision = judged(None, wish=undo, state=state, unavailable="down", champions=["3", "4"])
     assert decision.reason == "asked for by a person: roll back to version 3"
-    assert judged(None, wish=undo, state=PolicyState(run_in_progress="x")).answer is Answer.HOLD
+    assert (
+        judged(None, wish=undo, state=PolicyState(run_in_progress="x"), champions=["3"]).answer
+        is Answer.HOLD
+    )
 
 
 def test_after_failures_in_a_row_one_run_may_try_when_the_circuit_is_half_open(

@@ -74,6 +74,7 @@ evidences = st.builds(
     matured_rows=st.sampled_from([None, 999.0, 1000.0, 1e6, 1e6]),
     queries=st.just([]),
     former=st.sampled_from([None, "3", "3", "3"]),
+    champions=st.sampled_from([None, [], ["2", "3"]]),
     registry_unavailable=st.sampled_from([None] * 3 + ["503"]),
 )
 states = st.builds(

@@ -22,6 +22,10 @@ class Registry:
         self.asked += 1
         return self.answer()
 
+    def champions(self) -> list[str]:
+        self.asked += 1
+        return ["1", "3"]
+
 
 class Figures:
     def gather(self, triggers: list[Trigger]) -> dict[int, Evidence]:
@@ -49,8 +53,9 @@ def test_the_version_before_is_asked_for_where_none_is_named(gather: Gather) -> 
     registry = Registry(lambda: "3")
     found = gather(registry)
     assert [found[n].former for n in (1, 2, 3)] == ["3", None, None]
+    assert [found[n].champions for n in (1, 2, 3)] == [None, None, ["1", "3"]]
     assert all(e.value == 2.0 for e in found.values())
-    assert registry.asked == 1
+    assert registry.asked == 2
 
 
 def test_a_registry_that_fails_is_told(gather: Gather) -> None:
