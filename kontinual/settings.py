@@ -1,4 +1,7 @@
-"""Where things are: read once from the environment (`KONTINUAL_*`) when a process starts."""
+"""Where things are: read once from the environment (`KONTINUAL_*`) when a process starts.
+
+A command that knows its loop asks `kontinual.home.settings_of` for them.
+"""
 
 import sys
 from pathlib import Path
@@ -25,7 +28,10 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="KONTINUAL_", extra="ignore", frozen=True)
 
-    home: Path = Field(default=Path(".kontinual"), description="folder of the laptop stack")
+    home: Path = Field(
+        default=Path(".kontinual"),
+        description="folder of the laptop stack; for a loop, beside its declaration",
+    )
     lake: str | None = Field(default=None, description="fsspec URL; default <home>/lake")
     tracking: str | None = Field(default=None, description="MLflow URI; default sqlite in <home>")
     ledger: str | None = Field(default=None, description="SQLAlchemy URL; default sqlite in <home>")

@@ -17,6 +17,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from components.images import CONTROL, DATA, TRAIN
 from kontinual.errors import KontinualError, ServiceError
+from kontinual.home import require_writable, settings_of
 from kontinual.settings import Settings
 from pipelines.warm import WarmPython
 
@@ -80,8 +81,9 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
     os.environ.setdefault("PYTHONUNBUFFERED", "1")
-    settings = Settings()
     try:
+        settings = settings_of(args.loop)
+        require_writable(settings.home)
         with warm_pythons(settings) as pythons:
             pythons[DATA].start()
             # A second of imports, beside which that one gets warm.

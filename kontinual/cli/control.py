@@ -4,9 +4,9 @@ from typing import Annotated, Any
 
 import typer
 
-from kontinual.cli.service import By, LoopPath, Reason, client_of, person
+from kontinual.cli.service import By, LoopPath, Reason, client_of, open_loop, person
 from kontinual.errors import SpecError
-from kontinual.settings import Settings
+from kontinual.home import settings_of
 from kontinual.spec import load_loop
 
 __all__ = ["app"]
@@ -43,7 +43,7 @@ def pause(
     """
     name = _name(loop, everywhere=everywhere)
     if offline:
-        with _control(name) as control:
+        with _control(loop, name) as control:
             control.pause(person(by), reason, everywhere=everywhere, stop_runs=stop_runs)
     else:
         with _client(loop, by) as client:
@@ -63,7 +63,7 @@ def resume(
     """Let the policy start runs again. A loop that is paused itself stays so after `--all`."""
     name = _name(loop, everywhere=everywhere)
     if offline:
-        with _control(name) as control:
+        with _control(loop, name) as control:
             control.resume(person(by), reason, everywhere=everywhere)
     else:
         with _client(loop, by) as client:
@@ -143,14 +143,14 @@ def close_circuit(loop: LoopPath, reason: Reason, by: By = None) -> None:
 
 
 def _client(loop: str | None, by: str | None) -> Any:
-    declared = None if loop is None else load_loop(loop)
-    return client_of(declared, Settings(), by=by)
+    declared, settings = (None, settings_of()) if loop is None else open_loop(loop)
+    return client_of(declared, settings, by=by)
 
 
-def _control(name: str) -> Any:
+def _control(loop: str | None, name: str) -> Any:
     from kontinual.trigger.control import open_control
 
-    return open_control(Settings().ledger_url, name)
+    return open_control(settings_of(loop).ledger_url, name)
 
 
 def _name(loop: str | None, *, everywhere: bool) -> str:

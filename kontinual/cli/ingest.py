@@ -7,10 +7,10 @@ from typing import Annotated
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn
 
+from kontinual.cli.service import open_loop
 from kontinual.errors import SpecError
 from kontinual.lake import Lake, SpanManifest, ingest_history, ingest_labelled, ingest_table
-from kontinual.settings import Settings
-from kontinual.spec import Loop, load_loop
+from kontinual.spec import Loop
 from kontinual.terminal import plain_console
 
 __all__ = ["app"]
@@ -42,7 +42,7 @@ def ingest(
         raise SpecError("choose one of --table and --history")
     if until is not None and not history:
         raise SpecError("--until belongs to --history")
-    declared, settings = load_loop(str(loop)), Settings()
+    declared, settings = open_loop(loop)
     lake = Lake(settings.lake_url, declared)
     before = lake.next_number()
     if table is not None:

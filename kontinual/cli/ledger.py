@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.table import Table
 
+from kontinual.cli.service import LoopPath, open_loop
 from kontinual.masking import masked
 from kontinual.settings import Settings
-from kontinual.spec import load_loop, utc_text
+from kontinual.spec import utc_text
 from kontinual.terminal import plain_console
 
 if TYPE_CHECKING:
@@ -23,8 +24,6 @@ __all__ = ["app"]
 app = typer.Typer(
     help="Look at the ledger, check it, take it away.", no_args_is_help=True, add_completion=False
 )
-
-LoopPath = Annotated[str, typer.Argument(metavar="LOOP", help="path of loop.yaml")]
 
 
 @app.command()
@@ -122,8 +121,8 @@ def show(loop: LoopPath) -> None:
 def _ledger(loop: str) -> "Iterator[Ledger]":
     from kontinual.trigger.ledger import Ledger
 
-    declared = load_loop(loop)
-    ledger = Ledger(Settings().ledger_url, declared.name, must_exist=True)
+    declared, settings = open_loop(loop)
+    ledger = Ledger(settings.ledger_url, declared.name, must_exist=True)
     try:
         yield ledger
     finally:

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from kontinual.errors import SpecError
-from kontinual.settings import Settings
+from kontinual.home import settings_of
 from kontinual.spec import parse_loop
 
 __all__ = ["app"]
@@ -38,7 +38,7 @@ def publish(
         text = loop.read_text(encoding="utf-8")
     except OSError as exc:
         raise SpecError(f"{loop}: the declaration can not be read: {exc}") from exc
-    settings, declared = Settings(), parse_loop(text, source=str(loop))
+    settings, declared = settings_of(loop), parse_loop(text, source=str(loop))
     compiled = CompiledPipeline.read(
         pipeline or settings.pipeline_file, registry=settings.registry, tag=settings.tag
     )

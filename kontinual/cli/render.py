@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from kontinual.errors import SpecError
+from kontinual.home import settings_of
 from kontinual.monitoring import (
     Cluster,
     dashboard,
@@ -69,7 +70,7 @@ def render(
     For `kubeflow`: PrometheusRule, AlertmanagerConfig, PodMonitor, the dashboard's ConfigMap, the
     InferenceService where a champion is named, and a kustomization: `kubectl apply -k DIR`.
     """
-    declaration, settings, folder = load_loop(str(loop)), Settings(), out.resolve()
+    declaration, settings, folder = load_loop(str(loop)), settings_of(loop), out.resolve()
     if target is Target.KUBEFLOW:
         cluster = _cluster(settings, namespace, label or [], trigger)
         served = _inference_service(declaration, cluster, champion)

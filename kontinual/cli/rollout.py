@@ -1,11 +1,11 @@
 """`kontinual rollout`: look at a rollout, take it up again, or put the champion back."""
 
 import getpass
-from typing import Annotated
 
 import typer
 from rich.table import Table
 
+from kontinual.cli.service import LoopPath, open_loop
 from kontinual.rollout import RolloutResult, RolloutState, open_store
 from kontinual.rollout import (
     abort as abort_rollout,
@@ -13,8 +13,7 @@ from kontinual.rollout import (
 from kontinual.rollout import (
     resume as resume_rollout,
 )
-from kontinual.settings import Settings
-from kontinual.spec import Loop, RolloutStep, load_loop, utc_text
+from kontinual.spec import Loop, RolloutStep, utc_text
 from kontinual.steps.rollout import collaborators
 from kontinual.terminal import coloured, plain_console
 
@@ -26,14 +25,13 @@ app = typer.Typer(
     add_completion=False,
 )
 
-LoopPath = Annotated[str, typer.Argument(metavar="LOOP", help="path of loop.yaml")]
 _COLOURS = {"passed": "green", "failed": "red", "inconclusive": "yellow"}
 
 
 @app.command()
 def status(loop: LoopPath) -> None:
     """Show the last rollout: its phase, what each step came to, and what it waits for."""
-    declared, settings = load_loop(loop), Settings()
+    declared, settings = open_loop(loop)
     store = open_store(declared, settings)
     state = store.load()
     if state is None:
@@ -51,7 +49,7 @@ def status(loop: LoopPath) -> None:
 @app.command()
 def resume(loop: LoopPath) -> None:
     """Go on with a rollout whose process died, from the step where it was."""
-    declared, settings = load_loop(loop), Settings()
+    declared, settings = open_loop(loop)
     result = resume_rollout(declared, **collaborators(declared, settings), speedup=settings.speedup)
     _print_result(declared, result)
 
@@ -63,7 +61,7 @@ def abort(loop: LoopPath) -> None:
     A rollout at work is asked to do so and waited for. Once the challenger is
     champion there is no way back by this command: it finishes then.
     """
-    declared, settings = load_loop(loop), Settings()
+    declared, settings = open_loop(loop)
     result = abort_rollout(declared, **collaborators(declared, settings), who=getpass.getuser())
     _print_result(declared, result)
 

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from kontinual.cli.service import By, LoopPath, client_of
+from kontinual.cli.service import By, LoopPath, client_of, open_loop
 from kontinual.settings import Settings
-from kontinual.spec import Loop, load_loop
+from kontinual.spec import Loop
 
 if TYPE_CHECKING:
     from kontinual.trigger.client import TriggerClient
@@ -41,7 +41,7 @@ def run(
     """
     from kontinual.trigger.client import TriggerUnreachable
 
-    declared, settings = load_loop(loop), Settings()
+    declared, settings = open_loop(loop)
     try:
         client = client_of(declared, settings, by=by)
     except TriggerUnreachable as exc:

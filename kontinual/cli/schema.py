@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.table import Table
 
+from kontinual.cli.service import LoopPath, open_loop
 from kontinual.errors import KontinualError
 from kontinual.settings import Settings
-from kontinual.spec import Loop, load_loop
+from kontinual.spec import Loop
 from kontinual.terminal import plain_console
 
 if TYPE_CHECKING:
@@ -28,7 +29,6 @@ app = typer.Typer(
     add_completion=False,
 )
 
-LoopPath = Annotated[str, typer.Argument(metavar="LOOP", help="path of loop.yaml")]
 SpanNumber = Annotated[int | None, typer.Option("--span", help="span; the newest when left out")]
 OnlyFeatures = Annotated[
     list[str] | None, typer.Option("--feature", help="let the span widen this one only (repeat)")
@@ -143,8 +143,8 @@ def _row(expectation: "Expectation") -> tuple[str, str, str]:
 def _open(loop: str) -> "tuple[Loop, Lake]":
     from kontinual.lake import Lake
 
-    declared = load_loop(loop)
-    return declared, Lake(Settings().lake_url, declared)
+    declared, settings = open_loop(loop)
+    return declared, Lake(settings.lake_url, declared)
 
 
 def _in_data_environment(*arguments: str) -> None:

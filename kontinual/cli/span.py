@@ -1,16 +1,14 @@
 """`kontinual span`: look at the spans of a lake, and decide on them as a person."""
 
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.table import Table
 
+from kontinual.cli.service import LoopPath, open_loop
 from kontinual.errors import SpecError
 from kontinual.lake import Lake, Verdict
-from kontinual.settings import Settings
-from kontinual.spec import load_loop
 from kontinual.terminal import coloured, plain_console
 
 __all__ = ["app"]
@@ -21,7 +19,6 @@ app = typer.Typer(
     add_completion=False,
 )
 
-LoopPath = Annotated[Path, typer.Argument(metavar="LOOP", help="path of loop.yaml")]
 Number = Annotated[int, typer.Argument(metavar="N", min=1, help="number of the span")]
 By = Annotated[str, typer.Option(help="your name; it stands in the verdict")]
 Reason = Annotated[str, typer.Option(help="why; it stands in the verdict")]
@@ -76,7 +73,7 @@ def reject(loop: LoopPath, number: Number, by: By, reason: Reason) -> None:
     _judge(loop, number, accepted=False, by=by, reason=reason)
 
 
-def _judge(loop: Path, number: int, *, accepted: bool, by: str, reason: str) -> None:
+def _judge(loop: str, number: int, *, accepted: bool, by: str, reason: str) -> None:
     name = by.strip()
     if not name or name == "validation":
         raise SpecError(f"--by is the name of a person, but got {by!r}")
@@ -87,8 +84,9 @@ def _judge(loop: Path, number: int, *, accepted: bool, by: str, reason: str) -> 
     print(f"span {number} {_state(verdict)} by {name}")
 
 
-def _lake(loop: Path) -> Lake:
-    return Lake(Settings().lake_url, load_loop(str(loop)))
+def _lake(loop: str) -> Lake:
+    declared, settings = open_loop(loop)
+    return Lake(settings.lake_url, declared)
 
 
 def _state(verdict: Verdict | None) -> str:

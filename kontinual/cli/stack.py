@@ -6,11 +6,13 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
+from kontinual.cli.service import LoopPath, open_loop
 from kontinual.errors import ServiceError
+from kontinual.home import owner_of, settings_of
 from kontinual.local.readiness import tail
 from kontinual.local.stack import ServiceStatus, Stack
 from kontinual.masking import masked
-from kontinual.settings import Settings
+from kontinual.spec import InvalidLoop
 from kontinual.terminal import coloured, plain_console
 
 __all__ = ["app"]
@@ -19,7 +21,6 @@ app = typer.Typer(
     help="Start, look at and stop the laptop stack.", no_args_is_help=True, add_completion=False
 )
 
-LoopPath = Annotated[Path, typer.Argument(metavar="LOOP", help="path of loop.yaml")]
 _COLOURS = {"ready": "green", "starting": "yellow", "failed": "red", "down": "dim"}
 
 
@@ -30,7 +31,8 @@ def up(loop: LoopPath) -> None:
     The stack stays up when this command ends; `kontinual down` stops it. Calling
     `up` again brings changed settings or a changed loop.yaml into force.
     """
-    stack = Stack(Settings(), loop)
+    _, settings = open_loop(loop)
+    stack = Stack(settings, loop)
     with plain_console().status("starting") as spinner:
         stack.up(report=lambda name: spinner.update(f"{name} is ready"))
     _print(stack.status())
@@ -42,14 +44,14 @@ def up(loop: LoopPath) -> None:
 def down(loop: LoopPath) -> None:
     """Stop every service, runs of the pipeline first, and wait until all are gone."""
     with plain_console().status("stopping"):
-        Stack(Settings(), loop).down()
+        _stack_of(loop).down()
     plain_console().print("nothing of the stack runs any more")
 
 
 @app.command()
 def status(loop: LoopPath) -> None:
     """Show each service; exit 1 unless all are ready."""
-    lines = Stack(Settings(), loop).status()
+    lines = _stack_of(loop).status()
     _print(lines)
     if any(line.state != "ready" for line in lines):
         raise typer.Exit(1)
@@ -62,12 +64,24 @@ def logs(
     lines: Annotated[int, typer.Option("--lines", "-n", min=1)] = 50,
 ) -> None:
     """Show the end of a service's log."""
-    stack = Stack(Settings(), loop)
+    stack = _stack_of(loop)
     known = [line.name for line in stack.status()]
     if service not in known:
         raise ServiceError(f"the stack has the services {', '.join(known)}, but got {service!r}")
     for line in tail(stack.supervisor.log_of(service), count=lines):
         typer.echo(line)
+
+
+def _stack_of(loop: str) -> Stack:
+    """The stack of a declaration, also of one that became invalid since `up`."""
+    try:
+        _, settings = open_loop(loop)
+    except InvalidLoop:
+        settings = settings_of(loop)
+        owner = owner_of(settings.home)
+        if owner is None or owner.declaration != str(Path(loop).resolve()):
+            raise
+    return Stack(settings, loop)
 
 
 def _print(lines: list[ServiceStatus]) -> None:

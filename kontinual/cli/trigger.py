@@ -4,9 +4,7 @@ from typing import Annotated
 
 import typer
 
-from kontinual.cli.service import By, LoopPath, Reason, client_of
-from kontinual.settings import Settings
-from kontinual.spec import load_loop
+from kontinual.cli.service import By, LoopPath, Reason, client_of, open_loop
 
 __all__ = ["app"]
 
@@ -28,7 +26,8 @@ def trigger(
 
         kontinual trigger examples/flights/loop.yaml --reason "new routes since Monday"
     """
-    with client_of(load_loop(loop), Settings(), by=by) as client:
+    declared, settings = open_loop(loop)
+    with client_of(declared, settings, by=by) as client:
         told = client.ask(reason, wait_seconds=wait, seed=seed)
     print(f"trigger {told['id']}: {told['decision']} ({told['rule']}): {told['reason']}")
     if told["run"]:

@@ -9,10 +9,10 @@ from filelock import FileLock
 from pydantic import BaseModel
 
 from kontinual.errors import ServiceError
+from kontinual.home import claim
 from kontinual.local.leash import Leash
 from kontinual.local.ports import address_of, require_free
 from kontinual.local.predictors import SupervisedPredictors
-from kontinual.local.programs import write_private
 from kontinual.local.readiness import answers, wait_ready
 from kontinual.local.rendering import keep_token, render_files
 from kontinual.local.services import Files, Service, services
@@ -81,8 +81,8 @@ class Stack:
                 What this call started is ended again.
         """
         loop = load_loop(self.loop)
+        claim(self.files.home, loop.name, self.loop)
         with self._lock:
-            self._claim_home(loop.name)
             token = keep_token(self.files, self.settings.token.get_secret_value())
             wanted = self._services(token)
             changed = render_files(
@@ -99,6 +99,8 @@ class Stack:
 
     def down(self) -> None:
         """End everything, runs first; returns when no process is left."""
+        if not self.files.stack.is_dir():
+            return
         with self._lock:
             self._end()
 
@@ -114,17 +116,6 @@ class Stack:
 
     def _services(self, token: str) -> list[Service]:
         return services(self.settings, self.files, loop=self.loop, token=token)
-
-    def _claim_home(self, loop: str) -> None:
-        """One home holds one loop: its store, its champion, its weights."""
-        record = self.files.stack / "loop"
-        owner = record.read_text(encoding="utf-8").strip() if record.is_file() else loop
-        if owner != loop:
-            raise ServiceError(
-                f"{self.files.home} holds the stack of the loop {owner!r}, not of {loop!r};"
-                " set KONTINUAL_HOME to another folder"
-            )
-        write_private(record, loop)
 
     def _start(self, wanted: list[Service], *, reload: bool) -> None:
         if not self.supervisor.is_running():

@@ -74,7 +74,6 @@ class Supervisor:
         self._config = self.folder / "supervisord.conf"
         self._pidfile = self.folder / "supervisord.pid"
         self._child: subprocess.Popen[bytes] | None = None
-        self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         # Who starts or ends supervisord holds the first; who changes programs, the second alone.
         self._life = FileLock(self.folder / "life.lock")
         self._lock = FileLock(self.folder / "supervisor.lock")
@@ -270,6 +269,8 @@ class Supervisor:
 
     @contextmanager
     def _rpc(self) -> Iterator[Any]:
+        if not self._config.is_file():  # asking makes nothing, not even a socket's folder
+            raise ServiceError(f"supervisord below {self.folder} was never started")
         transport = SupervisorTransport(None, None, f"unix://{self._socket()}")
         try:
             # The host is a placeholder: the transport talks to the socket.

@@ -140,7 +140,6 @@ class FolderStore:
     """A `RolloutStore` in one folder of this machine."""
 
     def __init__(self, folder: Path) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
         self.path = folder / "rollout.json"
         self._abort = folder / "abort"
@@ -159,6 +158,7 @@ class FolderStore:
             raise KontinualError(f"{self.path}: the state can not be read: {exc}") from exc
 
     def save(self, state: RolloutState) -> None:
+        self.folder.mkdir(parents=True, exist_ok=True)
         handle, draft = tempfile.mkstemp(dir=self.folder, prefix=".rollout.")
         with os.fdopen(handle, "w", encoding="utf-8") as file:
             file.write(state.model_dump_json(indent=2))
@@ -180,6 +180,8 @@ class FolderStore:
             ) from exc
 
     def busy(self) -> bool:
+        if not self.folder.is_dir():
+            return False
         try:
             with self.lock():
                 return False
@@ -187,6 +189,7 @@ class FolderStore:
             return True
 
     def ask_to_abort(self, who: str) -> None:
+        self.folder.mkdir(parents=True, exist_ok=True)
         self._abort.write_text(abort_note(who), "utf-8")
 
     def asked_to_abort(self) -> str | None:

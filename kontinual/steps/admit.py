@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from kontinual.errors import KontinualError
+from kontinual.home import settings_of
 from kontinual.lake import Lake, RunJournal
 from kontinual.settings import Settings
 from kontinual.spec import load_loop
@@ -70,7 +71,7 @@ def journal_of_job(loop: str, run_id: str, job: str) -> RunJournal:
         raise RunRefused("a run without a name needs a job to be named after")
     declared = load_loop(loop)
     name = run_id or f"{declared.name}-{job[:8]}"
-    journal = Lake(Settings().lake_url, declared).journal(name)
+    journal = Lake(settings_of(loop).lake_url, declared).journal(name)
     if not journal.take(job):
         raise RunRefused(f"run {name!r} is another job's; a new run needs a new name")
     return journal

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+from kontinual.home import settings_of
 from kontinual.lake import Lake, RunJournal
 from kontinual.masking import masked
 from kontinual.settings import Settings
@@ -45,7 +46,7 @@ def station(name: str, loop_url: str, run_id: str) -> Iterator[Station]:
         SpecError: the declaration is wrong; nothing is journalled then.
     """
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
-    loop, settings = load_loop(loop_url), Settings()
+    loop, settings = load_loop(loop_url), settings_of(loop_url)
     lake = Lake(settings.lake_url, loop)
     at_work = Station(name, loop_url, run_id, loop, lake, settings, lake.journal(run_id))
     at_work.facts["started_at"] = utc_text(datetime.now(UTC))

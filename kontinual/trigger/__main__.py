@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from kontinual.errors import KontinualError
+from kontinual.home import settings_of
 from kontinual.lake import Lake
 from kontinual.settings import Settings
 from kontinual.spec import Loop, RunRecord, load_loop
@@ -42,7 +43,7 @@ def main(
     """
     log_as_json()
     try:
-        declared, settings = load_loop(loop), Settings()
+        declared, settings = load_loop(loop), settings_of(loop)
         lake = Lake(settings.lake_url, declared)
         launcher = _launcher(declared, settings, loop, run_command, lake)
         tracker = Tracker(settings.tracking_uri, declared.name)

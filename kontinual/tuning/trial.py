@@ -21,6 +21,7 @@ from urllib.parse import unquote
 import numpy as np
 
 from kontinual.errors import KontinualError
+from kontinual.home import settings_of
 from kontinual.lake import Lake
 from kontinual.settings import Settings
 from kontinual.spec import Loop, load_loop
@@ -45,7 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one trial; returns the exit code."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     options = _parser().parse_args(arguments)
-    settings = Settings()
+    settings = settings_of(options.loop)
     try:
         loop = load_loop(options.loop)
         suggestion = read(Space.of(loop), dict(options.set))

@@ -152,6 +152,6 @@ def test_a_home_is_not_shared_by_two_loops(settings: Settings, loop_path: Path) 
     other.write_text(loop_path.read_text().replace("name: delays", "name: noshows"))
     with (
         Stack(settings, loop_path),
-        pytest.raises(ServiceError, match="'delays', not of 'noshows'"),
+        pytest.raises(ServiceError, match=r"of the loop 'delays' .* not of 'noshows'"),
     ):
         Stack(settings, other).up()
