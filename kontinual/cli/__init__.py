@@ -4,6 +4,7 @@ Each command lives in a module of its own and is imported when it is called, so
 that `kontinual check` does not wait for MLflow.
 """
 
+import errno
 import importlib
 import sys
 from typing import Annotated, Any
@@ -43,6 +44,10 @@ COMMANDS: dict[str, tuple[str, str | None]] = {
     "logs": ("stack", "logs"),
     "demo": ("demo", None),
 }
+
+
+_REFUSALS = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC)
+_WAY_OUT = "it has to be yours to write, or KONTINUAL_HOME another folder"
 
 
 class LazyGroup(TyperGroup):
@@ -94,8 +99,9 @@ app = typer.Typer(cls=LazyGroup, no_args_is_help=True, add_completion=False)
 def kontinual() -> None:
     """Continual learning: a model in production that stays good on its own.
 
-    Every command takes the declaration of a loop (loop.yaml). Where things are —
-    Prometheus, the lake, the registry — is read from KONTINUAL_* variables.
+    Every command takes the declaration of a loop (loop.yaml). The loop's state is in the folder
+    .kontinual beside it, or in KONTINUAL_HOME; where else things are — Prometheus, the lake, the
+    registry — is read from other KONTINUAL_* variables.
     """
 
 
@@ -105,6 +111,12 @@ def main() -> None:
         app(prog_name="kontinual")
     except KontinualError as exc:
         print(f"kontinual: {exc}", file=sys.stderr)
+        sys.exit(1)
+    except OSError as exc:
+        if exc.errno not in _REFUSALS:
+            raise
+        place = exc.filename or "the loop's state"
+        print(f"kontinual: {place}: {exc.strerror}; {_WAY_OUT}", file=sys.stderr)
         sys.exit(1)
     except ModuleNotFoundError as exc:  # of what a command imports when it runs
         package = (exc.name or "").partition(".")[0]
