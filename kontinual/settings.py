@@ -19,6 +19,15 @@ STORE_VARIABLES = ("AWS_ENDPOINT_URL", "AWS_REGION")
 """What else they know of the store; no secrets."""
 
 
+_SOURCE = Path(__file__).parent.parent
+
+
+def _data_python() -> Path:
+    """What `make setup` made, here or in the source tree."""
+    usual = Path(".venv-data/bin/python")
+    return usual if usual.is_file() else _SOURCE / usual
+
+
 class Settings(BaseSettings):
     """What differs between a laptop and a cluster, and between two laptops.
 
@@ -59,11 +68,11 @@ class Settings(BaseSettings):
         default="kontinual.serving", description="run as `python -m` for each predictor"
     )
     data_python: Path = Field(
-        default=Path(".venv-data/bin/python"),
+        default_factory=_data_python,
         description="interpreter of the data environment (TFDV) on a laptop",
     )
     run_command: str = Field(
-        default=f"{sys.executable} {Path(__file__).parent.parent / 'pipelines' / 'local.py'}",
+        default=f"{sys.executable} {_SOURCE / 'pipelines' / 'local.py'}",
         description="starts one run of the pipeline on this machine; --loop and others are added",
     )
     launcher: Literal["local", "kfp"] = Field(
@@ -81,7 +90,7 @@ class Settings(BaseSettings):
     kfp_ui: str | None = Field(default=None, description="its web page, for links; default kfp")
     kfp_pipeline: str = Field(default="continual-learning", description="name it is published by")
     pipeline_file: Path = Field(
-        default=Path(__file__).parent.parent / "pipelines" / "continual_learning.yaml",
+        default=_SOURCE / "pipelines" / "continual_learning.yaml",
         description="the compiled pipeline that is published",
     )
     registry: str | None = Field(

@@ -6,7 +6,6 @@ starts on a laptop. Exit code 0: the run came to an outcome, whichever; 1: it fa
 
 import argparse
 import os
-import shutil
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -16,8 +15,9 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from components.images import CONTROL, DATA, TRAIN
-from kontinual.errors import KontinualError, ServiceError
+from kontinual.errors import KontinualError
 from kontinual.home import require_writable, settings_of
+from kontinual.interpreters import data_interpreter
 from kontinual.settings import Settings
 from pipelines.warm import WarmPython
 
@@ -48,14 +48,7 @@ def interpreter(environment: str, settings: Settings) -> str:
     Raises:
         ServiceError: the data environment is not there.
     """
-    if environment != DATA:
-        return sys.executable
-    if shutil.which(settings.data_python) is None:
-        raise ServiceError(
-            f"the data environment's interpreter {settings.data_python} is not there; "
-            "run `make setup`, or set KONTINUAL_DATA_PYTHON"
-        )
-    return str(settings.data_python)
+    return data_interpreter(settings) if environment == DATA else sys.executable
 
 
 @contextmanager
@@ -83,8 +76,8 @@ def main() -> int:
     os.environ.setdefault("PYTHONUNBUFFERED", "1")
     try:
         settings = settings_of(args.loop)
-        require_writable(settings.home)
         with warm_pythons(settings) as pythons:
+            require_writable(settings.home)
             pythons[DATA].start()
             # A second of imports, beside which that one gets warm.
             from pipelines.runner import run

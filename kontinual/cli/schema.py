@@ -4,7 +4,7 @@ import getpass
 import importlib.util
 import os
 import subprocess
-from pathlib import Path
+import sys
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -12,6 +12,7 @@ from rich.table import Table
 
 from kontinual.cli.service import LoopPath, open_loop
 from kontinual.errors import KontinualError
+from kontinual.interpreters import data_interpreter
 from kontinual.settings import Settings
 from kontinual.spec import Loop
 from kontinual.terminal import plain_console
@@ -151,29 +152,16 @@ def _in_data_environment(*arguments: str) -> None:
     """Go on here when TFDV is here; else run the same command where it is, and end as it ends."""
     if importlib.util.find_spec("tensorflow_data_validation"):
         return
-    python = _data_python()
+    if os.environ.get(_INSIDE):
+        raise KontinualError(
+            f"{sys.executable}: this interpreter has no TFDV; install images/data's requirements "
+            "into its environment, or let KONTINUAL_DATA_PYTHON name another interpreter"
+        )
+    python = data_interpreter(Settings())
     script = "from kontinual.cli import main; main()"
     done = subprocess.run(
-        [str(python), "-W", "ignore", "-c", script, "schema", *arguments],
+        [python, "-W", "ignore", "-c", script, "schema", *arguments],
         env={**os.environ, _INSIDE: "1", "TF_CPP_MIN_LOG_LEVEL": "3"},
         check=False,
     )
     raise typer.Exit(done.returncode)
-
-
-def _data_python() -> Path:
-    """The interpreter of the data environment, here or beside the package's repository."""
-    wanted = Settings().data_python
-    if os.environ.get(_INSIDE):
-        raise KontinualError(
-            f"{wanted}: this interpreter has no TFDV; install images/data's requirements into its "
-            "environment, or let KONTINUAL_DATA_PYTHON name another interpreter"
-        )
-    beside = Path(__file__).parent.parent.parent / wanted
-    for python in (wanted, beside):
-        if python.is_file():
-            return python.absolute()
-    raise KontinualError(
-        f"the schema is TFDV's, which lives in the data environment, but there is no {wanted}; "
-        "make it with `make setup`, or let KONTINUAL_DATA_PYTHON name its interpreter"
-    )

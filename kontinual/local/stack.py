@@ -10,6 +10,7 @@ from pydantic import BaseModel
 
 from kontinual.errors import ServiceError
 from kontinual.home import claim
+from kontinual.interpreters import data_interpreter
 from kontinual.local.leash import Leash
 from kontinual.local.ports import address_of, require_free
 from kontinual.local.predictors import SupervisedPredictors
@@ -77,10 +78,12 @@ class Stack:
 
         Raises:
             SpecError: the declaration is wrong.
-            ServiceError: a tool is missing, a port is taken, or a service did not come up.
-                What this call started is ended again.
+            ServiceError: a tool or the data environment is missing, a port is taken, or a
+                service did not come up. What this call started is ended again.
         """
         loop = load_loop(self.loop)
+        if self.settings.launcher == "local":
+            data_interpreter(self.settings)  # a run needs it; now is the time to say so
         claim(self.files.home, loop.name, self.loop)
         with self._lock:
             token = keep_token(self.files, self.settings.token.get_secret_value())

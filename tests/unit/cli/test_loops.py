@@ -100,3 +100,11 @@ def test_a_home_that_can_not_be_written_is_one_message(tmp_path: Path, command: 
     assert told.returncode == 1
     assert "nothing can be written: Not a directory; make the folder writable" in told.stderr
     assert "Traceback" not in told.stderr
+
+
+def test_a_missing_data_environment_is_told_before_anything_starts(tmp_path: Path) -> None:
+    loop, nowhere = declare(tmp_path / "loop.yaml", "ay"), str(tmp_path / "nowhere")
+    told = kontinual("up", str(loop), folder=tmp_path, KONTINUAL_DATA_PYTHON=nowhere)
+    assert told.returncode == 1
+    assert f"interpreter {nowhere} is not there; run `make setup`" in told.stderr
+    assert [p.name for p in tmp_path.iterdir()] == ["loop.yaml"]

@@ -35,6 +35,18 @@ def test_paths_hold_wherever_the_service_runs(
     assert environment["KONTINUAL_DATA_PYTHON"] == str(tmp_path / ".venv-data/bin/python")
 
 
+def test_the_data_environment_is_found_in_the_source_tree_from_any_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("KONTINUAL_DATA_PYTHON", raising=False)
+    monkeypatch.chdir(tmp_path)
+    usual = Path(".venv-data/bin/python")
+    assert Settings().data_python == Path(__file__).parents[3] / usual
+    usual.parent.mkdir(parents=True)
+    usual.touch()
+    assert Settings().data_python == usual
+
+
 def test_an_interpreter_named_by_one_word_stays_to_be_found_on_path() -> None:
     environment = settings_environment(Settings(data_python=Path("python3.11")))
     assert environment["KONTINUAL_DATA_PYTHON"] == "python3.11"

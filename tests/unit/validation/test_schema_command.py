@@ -68,7 +68,7 @@ def test_it_ends_as_the_other_environment_ended(call, elsewhere, tmp_path):
 def test_a_missing_data_environment_is_named_with_what_to_do(call, elsewhere, tmp_path):
     status, _, err = call("show", "l.yaml", KONTINUAL_DATA_PYTHON=tmp_path / "nowhere")
     assert status == 1
-    assert f"there is no {tmp_path / 'nowhere'}; make it with `make setup`" in err
+    assert f"interpreter {tmp_path / 'nowhere'} is not there; run `make setup`" in err
 
 
 def test_an_interpreter_without_tfdv_is_told_and_not_asked_for_ever(call, elsewhere, tmp_path):
