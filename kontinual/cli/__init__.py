@@ -42,6 +42,7 @@ COMMANDS: dict[str, tuple[str, str | None]] = {
     "down": ("stack", "down"),
     "status": ("stack", "status"),
     "logs": ("stack", "logs"),
+    "example": ("example", None),
     "demo": ("demo", None),
 }
 

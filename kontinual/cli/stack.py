@@ -6,13 +6,14 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
+from kontinual.cli.example import labels_url, predict_url
 from kontinual.cli.service import LoopPath, open_loop
 from kontinual.errors import ServiceError
 from kontinual.home import owner_of, settings_of
 from kontinual.local.readiness import tail
 from kontinual.local.stack import ServiceStatus, Stack
 from kontinual.masking import masked
-from kontinual.spec import InvalidLoop
+from kontinual.spec import InvalidLoop, Loop
 from kontinual.terminal import coloured, plain_console
 
 __all__ = ["app"]
@@ -31,13 +32,12 @@ def up(loop: LoopPath) -> None:
     The stack stays up when this command ends; `kontinual down` stops it. Calling
     `up` again brings changed settings or a changed loop.yaml into force.
     """
-    _, settings = open_loop(loop)
+    declared, settings = open_loop(loop)
     stack = Stack(settings, loop)
     with plain_console().status("starting") as spinner:
         stack.up(report=lambda name: spinner.update(f"{name} is ready"))
     _print(stack.status())
-    told = f"page: {masked(stack.settings.trigger)}; to steer there, sign in with the token in "
-    plain_console().print(f"{told}{stack.files.token}", soft_wrap=True)
+    _print_addresses(declared, stack, loop)
 
 
 @app.command()
@@ -50,9 +50,12 @@ def down(loop: LoopPath) -> None:
 
 @app.command()
 def status(loop: LoopPath) -> None:
-    """Show each service; exit 1 unless all are ready."""
-    lines = _stack_of(loop).status()
+    """Show each service and where the loop is asked; exit 1 unless all services are ready."""
+    declared, settings = open_loop(loop)
+    stack = Stack(settings, loop)
+    lines = stack.status()
     _print(lines)
+    _print_addresses(declared, stack, loop)
     if any(line.state != "ready" for line in lines):
         raise typer.Exit(1)
 
@@ -97,3 +100,16 @@ def _print(lines: list[ServiceStatus]) -> None:
     console = plain_console()
     console.print(table)
     console.print(f"logs: kontinual logs LOOP SERVICE, or {lines[0].log.parent}", soft_wrap=True)
+
+
+def _print_addresses(loop: Loop, stack: Stack, path: str) -> None:
+    """Where a person, and the program that wants predictions, goes on."""
+    settings = stack.settings
+    for name, told in {
+        "predictions": f"POST {predict_url(loop, settings)}",
+        "labels": f"POST {labels_url(settings)}",
+        "example": f"kontinual example {path}",
+        "page": f"{settings.trigger}; to steer there, sign in with the token in "
+        f"{stack.files.token}",
+    }.items():
+        plain_console().print(f"{name}: {told}", soft_wrap=True, markup=False, highlight=False)

@@ -1,6 +1,7 @@
 """The lake: spans of labelled rows, the verdicts on them, and the journals of runs."""
 
 from kontinual.lake.draft import Draft, draft_loop
+from kontinual.lake.example import example_row
 from kontinual.lake.history import ingest_history, ingest_table
 from kontinual.lake.holdout import blocks_of, holdout_order, is_holdout, spread
 from kontinual.lake.journal import RunJournal
@@ -24,6 +25,7 @@ __all__ = [
     "Verdict",
     "blocks_of",
     "draft_loop",
+    "example_row",
     "holdout_order",
     "ingest_history",
     "ingest_labelled",

@@ -8,9 +8,9 @@ from pathlib import Path
 from kontinual.lake.lake import Lake
 from kontinual.lake.manifest import SpanManifest
 from kontinual.lake.source import Rows, query_rows, table_rows
-from kontinual.spec import Data, History, Loop
+from kontinual.spec import History, Loop
 
-__all__ = ["ingest_history", "ingest_table"]
+__all__ = ["history_rows", "ingest_history", "ingest_table"]
 
 Progress = Callable[[int, int], None]
 """Told after each span how many rows are written, of how many."""
@@ -44,10 +44,10 @@ def ingest_history(
         LakeError: the table can not be read, or lacks id, time or label.
     """
     history = loop.data.history
-    source = f"data.history.table {history.table}" if history.table else "data.history.query"
+    source = _source(history)
     before = [s for s in lake.spans() if s.source == "history"]
     written: list[SpanManifest] = []
-    with _opened(history, base, loop.data, source) as rows:
+    with history_rows(loop, base=base) as rows:
         cells = rows.cells(
             loop.data.span,
             anchor=min((s.start for s in before), default=None),
@@ -82,9 +82,25 @@ def ingest_table(lake: Lake, *, table: str) -> SpanManifest:
         return lake.write(frames, source="table", number=number, origin=table, once=True)
 
 
-def _opened(history: History, base: str, data: Data, source: str) -> AbstractContextManager[Rows]:
+def history_rows(loop: Loop, *, base: str) -> AbstractContextManager[Rows]:
+    """All rows of the declared history.
+
+    Args:
+        loop: names the table or query.
+        base: folder or URL that relative paths of the history count from.
+
+    Raises:
+        LakeError: the table can not be read, or lacks id, time or label.
+    """
+    history, data = loop.data.history, loop.data
+    source = _source(history)
     if history.table is None:
         return query_rows(history.query or "", base, data, source=source)
     is_absolute = "://" in history.table or Path(history.table).is_absolute()
     url = history.table if is_absolute else f"{base.rstrip('/')}/{history.table}"
     return table_rows(url, data, source=source)
+
+
+def _source(history: History) -> str:
+    """What messages call it."""
+    return f"data.history.table {history.table}" if history.table else "data.history.query"
