@@ -5,14 +5,17 @@ from typing import Annotated
 
 import typer
 from rich.table import Table
+from rich.text import Text
 
 from kontinual.cli.example import labels_url, predict_url
+from kontinual.cli.overview import overview
 from kontinual.cli.service import LoopPath, open_loop
 from kontinual.errors import ServiceError
 from kontinual.home import owner_of, settings_of
 from kontinual.local.readiness import tail
 from kontinual.local.stack import ServiceStatus, Stack
 from kontinual.masking import masked
+from kontinual.rollout import EnvoyGateway
 from kontinual.spec import InvalidLoop, Loop
 from kontinual.terminal import coloured, plain_console
 
@@ -50,11 +53,16 @@ def down(loop: LoopPath) -> None:
 
 @app.command()
 def status(loop: LoopPath) -> None:
-    """Show each service and where the loop is asked; exit 1 unless all services are ready."""
+    """Show each service, how the loop fares, and where it is asked.
+
+    Champion, run, pause and held triggers are told by the trigger service, the traffic by Envoy,
+    what fires by Prometheus, the rows by the collector. Exit code 1 unless all services are ready.
+    """
     declared, settings = open_loop(loop)
     stack = Stack(settings, loop)
     lines = stack.status()
     _print(lines)
+    _print_overview(declared, stack)
     _print_addresses(declared, stack, loop)
     if any(line.state != "ready" for line in lines):
         raise typer.Exit(1)
@@ -102,6 +110,14 @@ def _print(lines: list[ServiceStatus]) -> None:
     console.print(f"logs: kontinual logs LOOP SERVICE, or {lines[0].log.parent}", soft_wrap=True)
 
 
+def _print_overview(loop: Loop, stack: Stack) -> None:
+    gateway = EnvoyGateway.of(stack.settings, stack.predictors)
+    table = Table(box=None, show_header=False)
+    for name, told in overview(loop, stack.settings, weights=gateway.weights):
+        table.add_row(Text(name), Text(told))
+    plain_console().print(table)
+
+
 def _print_addresses(loop: Loop, stack: Stack, path: str) -> None:
     """Where a person, and the program that wants predictions, goes on."""
     settings = stack.settings
@@ -112,4 +128,4 @@ def _print_addresses(loop: Loop, stack: Stack, path: str) -> None:
         "page": f"{settings.trigger}; to steer there, sign in with the token in "
         f"{stack.files.token}",
     }.items():
-        plain_console().print(f"{name}: {told}", soft_wrap=True, markup=False, highlight=False)
+        plain_console().print(f" {name:<13}  {told}", soft_wrap=True, markup=False, highlight=False)
