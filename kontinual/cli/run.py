@@ -3,15 +3,20 @@
 import shlex
 import subprocess
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
+from kontinual.cli.account import Account
 from kontinual.cli.service import By, LoopPath, client_of, open_loop
+from kontinual.home import require_writable
 from kontinual.settings import Settings
-from kontinual.spec import Loop
+from kontinual.spec import Loop, Outcome, RunRecord
+from kontinual.terminal import plain_console
 
 if TYPE_CHECKING:
     from kontinual.trigger.client import TriggerClient
@@ -20,6 +25,7 @@ __all__ = ["app"]
 
 app = typer.Typer(add_completion=False)
 POLL_SECONDS = 0.5
+UNKNOWN = 3
 
 
 @app.command()
@@ -37,26 +43,35 @@ def run(
     The trigger service writes it into the ledger, starts it and follows it; only a
     pause or a run in progress can hold it. Data, gates and rollout judge it like any other. Ctrl-C
     leaves the run to run. Where no service answers, it runs here and stays out of the ledger.
-    `kontinual trigger` is the way through the policy. Exit code 1 when the run failed.
+    `kontinual trigger` is the way through the policy.
+
+    Exit code 0 when the new version was promoted; 1 when it was not, whether data or model were
+    rejected, it was rolled back, stopped, not started, or failed; 3 when the run goes on but could
+    not be followed to its end.
     """
-    from kontinual.trigger.client import TriggerUnreachable
+    from kontinual.trigger.client import LostSight, TriggerUnreachable
 
     declared, settings = open_loop(loop)
     try:
         client = client_of(declared, settings, by=by)
     except TriggerUnreachable as exc:
         typer.echo(f"kontinual: this run will not be in the ledger: {exc}", err=True)
-        raise typer.Exit(_run_here(declared, settings, loop, run_id, seed)) from None
+        _end(_run_here(declared, settings, loop, run_id, seed))
     with client:
-        ended = _run_there(client, reason, run_id, seed)
-    print(f"run {ended['id']}: {ended['outcome']}: {ended['reason']}")
-    raise typer.Exit(ended["outcome"] in {"failed", "stopped"})
+        name = _started(client, reason, run_id, seed)
+        try:
+            ended = _followed(client, declared, settings, name)
+        except LostSight as exc:
+            typer.echo(f"kontinual: {exc}; `kontinual status {loop}` tells more", err=True)
+            raise typer.Exit(UNKNOWN) from None
+        except KeyboardInterrupt:
+            typer.echo(f"run {name} goes on; `kontinual stop {loop} {name} --reason …` ends it")
+            raise typer.Exit(130) from None
+    _end((name, ended["outcome"], ended["reason"]))
 
 
-def _run_there(
-    client: "TriggerClient", reason: str, run_id: str | None, seed: int
-) -> dict[str, Any]:
-    """Ask for the run, and show its log where it is on this machine."""
+def _started(client: "TriggerClient", reason: str, run_id: str | None, seed: int) -> str:
+    """Ask for the run; its id."""
     name: dict[str, Any] = {} if run_id is None else {"run": run_id}
     trigger = client.ask(reason, past_policy=True, seed=seed, **name)
     if trigger["decision"] == "hold":
@@ -65,28 +80,82 @@ def _run_there(
         typer.echo(f"kontinual: not started: {trigger['reason']}", err=True)
         raise typer.Exit(1)
     print(f"run {trigger['run']} (trigger {trigger['id']})")
-    shown = 0
-    while True:
-        found = client.run(trigger["run"])
-        shown = _show_log(found["process"], shown)
-        if found["state"] == "ended":
-            return found
-        time.sleep(POLL_SECONDS)
+    return str(trigger["run"])
 
 
-def _show_log(process: dict[str, Any] | None, shown: int) -> int:
-    """Print what a log on this machine has grown by; how far it is shown, in bytes."""
-    log = Path((process or {}).get("folder", "/nowhere")) / "run.log"
-    if not log.is_file():
-        return shown
-    with log.open("rb") as file:
-        file.seek(shown)
-        grown = file.read()
-    typer.echo(grown, nl=False)
-    return shown + len(grown)
+def _followed(client: "TriggerClient", loop: Loop, settings: Settings, name: str) -> dict[str, Any]:
+    """The run, once it has ended; its steps are told as they end."""
+    with _account(loop, settings, name) as look:
+        places: list[str] = []
+
+        def seen(run: dict[str, Any]) -> None:
+            if not places and (place := _place(run["process"] or {})):
+                places.append(place)
+                print(place)
+            look()
+
+        return client.wait(name, seen=seen)
 
 
-def _run_here(loop: Loop, settings: Settings, path: str, run_id: str | None, seed: int) -> int:
+def _place(process: dict[str, Any]) -> str:
+    """Where a person finds the details of a run."""
+    if "folder" in process:
+        return f"log: {process['folder']}/run.log"
+    return f"details: {process['url']}" if "url" in process else ""
+
+
+def _run_here(
+    loop: Loop, settings: Settings, path: str, run_id: str | None, seed: int
+) -> tuple[str, str, str]:
+    """Run to the end, the details into the run's log; name, outcome and reason."""
     name = run_id or f"{loop.name}-{datetime.now(UTC):%Y%m%dt%H%M%S}"
+    require_writable(settings.home)
+    log = settings.home.resolve() / "runs" / name / "run.log"
+    log.parent.mkdir(parents=True, exist_ok=True)
+    print(f"run {name}\nlog: {log}")
     command = [*shlex.split(settings.run_command), "--loop", path, "--run-id", name]
-    return subprocess.run([*command, "--seed", str(seed)], check=False).returncode
+    with log.open("ab") as out, _account(loop, settings, name) as look:
+        process = subprocess.Popen([*command, "--seed", str(seed)], stdout=out, stderr=out)
+        try:
+            while process.poll() is None:
+                look()
+                time.sleep(POLL_SECONDS)
+        except KeyboardInterrupt:
+            process.wait()  # it was interrupted as well, and takes back what it began
+            raise
+    return name, *_ending(_journal(loop, settings, name).record(), log)
+
+
+def _ending(record: RunRecord | None, log: Path) -> tuple[str, str]:
+    if record is not None:
+        return record.outcome, record.reason
+    lines = log.read_text(encoding="utf-8", errors="replace").split("\n")
+    last = " | ".join([line.strip() for line in lines if line.strip()][-3:])
+    return Outcome.FAILED, f"it left no record; its last lines: {last}"
+
+
+@contextmanager
+def _account(loop: Loop, settings: Settings, name: str) -> Iterator[Any]:
+    """Tells the run's steps each time it is called, and what is at work meanwhile."""
+    console = plain_console()
+    account = Account(_journal(loop, settings, name).notes, console=console)
+    with console.status("") as status:
+
+        def look() -> None:
+            step = account.look()
+            status.update(step and f"{step} is at work")
+
+        yield look
+        look()
+
+
+def _journal(loop: Loop, settings: Settings, name: str) -> Any:
+    from kontinual.lake import Lake
+
+    return Lake(settings.lake_url, loop).journal(name)
+
+
+def _end(ended: tuple[str, str, str]) -> NoReturn:
+    name, outcome, reason = ended
+    print(f"run {name}: {outcome}: {reason}")
+    raise typer.Exit(outcome != Outcome.PROMOTED)

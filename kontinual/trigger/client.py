@@ -5,17 +5,30 @@ from collections.abc import Callable
 from typing import Any, Self
 
 import httpx
+from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_exponential
 
 from kontinual.errors import ServiceError
 
-__all__ = ["TriggerClient", "TriggerUnreachable"]
+__all__ = ["LostSight", "TriggerBroken", "TriggerClient", "TriggerUnreachable"]
 
 TIMEOUT_SECONDS = 10.0
 POLL_SECONDS = 0.25
+QUESTIONS = 12
+"""How often a question is asked until a service is given up: for about a minute."""
+MOST_SECONDS = 10.0  # between two of them
+Seen = Callable[[dict[str, Any]], None]
 
 
 class TriggerUnreachable(ServiceError):
     """Nobody answers there. Distinct from a refusal."""
+
+
+class TriggerBroken(ServiceError):
+    """The service answers that it can not (5xx), as when its ledger is away."""
+
+
+class LostSight(ServiceError):
+    """What is followed goes on, but the service has not answered for a while."""
 
 
 class TriggerClient:
@@ -137,11 +150,50 @@ class TriggerClient:
     def run(self, run: str) -> dict[str, Any]:
         return self._call("GET", f"runs/{run}")
 
-    def wait(self, run: str) -> dict[str, Any]:
-        """The run, once it has ended."""
+    def wait(self, run: str, *, seen: Seen = lambda _: None) -> dict[str, Any]:
+        """The run, once it has ended.
+
+        Args:
+            run: its id.
+            seen: shown the run each time it was asked for.
+
+        Raises:
+            LostSight: the service has not answered for about a minute.
+        """
+        return self._follow(
+            f"run {run}", lambda: self.run(run), lambda found: found["state"] == "ended", seen
+        )
+
+    def settled(self, trigger: int, *, seen: Seen = lambda _: None) -> dict[str, Any]:
+        """The trigger, once it is held no more. Arguments and errors as of `wait`."""
+        return self._follow(
+            f"trigger {trigger}",
+            lambda: self.trigger(trigger),
+            lambda found: found["decision"] != "hold",
+            seen,
+        )
+
+    def _follow(
+        self,
+        what: str,
+        ask: Callable[[], dict[str, Any]],
+        done: Callable[[dict[str, Any]], bool],
+        seen: Seen,
+    ) -> dict[str, Any]:
+        patiently = Retrying(
+            retry=retry_if_exception_type((TriggerUnreachable, TriggerBroken)),
+            wait=wait_exponential(multiplier=POLL_SECONDS, max=MOST_SECONDS),
+            stop=stop_after_attempt(QUESTIONS),
+            sleep=self._sleep,
+            reraise=True,
+        )
         while True:
-            found = self.run(run)
-            if found["state"] == "ended":
+            try:
+                found = patiently(ask)
+            except (TriggerUnreachable, TriggerBroken) as exc:
+                raise LostSight(f"{what} goes on, but can not be followed: {exc}") from exc
+            seen(found)
+            if done(found):
                 return found
             self._sleep(4 * POLL_SECONDS)
 
@@ -168,7 +220,8 @@ class TriggerClient:
                 f"the trigger service at {self.url} wants another token: set KONTINUAL_TOKEN"
             )
         if answer.is_error:
-            raise ServiceError(
+            error = TriggerBroken if answer.is_server_error else ServiceError
+            raise error(
                 f"the trigger service at {self.url} refuses ({answer.status_code}): "
                 f"{_detail(answer)}"
             )

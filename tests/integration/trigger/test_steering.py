@@ -266,7 +266,7 @@ def test_pause_hold_approve_and_resume_by_the_command_line(kontinual: Kontinual,
 
 
 def test_a_run_by_hand_is_in_the_ledger_shown_and_stopped_by_another_hand(
-    kontinual: Kontinual, as_, until, launcher: EndsWhenTold
+    kontinual: Kontinual, as_, until, launcher: EndsWhenTold, tmp_path: Path
 ) -> None:
     ana = as_("ana")
 
@@ -280,7 +280,7 @@ def test_a_run_by_hand_is_in_the_ledger_shown_and_stopped_by_another_hand(
     another.join()
     assert done.output.splitlines() == [
         "run flights-by-hand (trigger 1)",
-        "training",
+        f"log: {tmp_path}/flights-by-hand/run.log",
         "run flights-by-hand: stopped: stopped by ana: a mistake",
     ]
     assert launcher.launched[0].wish.seed == 7
