@@ -3,11 +3,13 @@
 from typing import Annotated, Any
 
 import typer
+from rich.text import Text
 
 from kontinual.cli.service import By, LoopPath, Reason, client_of, open_loop, person
 from kontinual.errors import SpecError
 from kontinual.home import settings_of
 from kontinual.spec import load_loop
+from kontinual.terminal import plain_console
 
 __all__ = ["app"]
 
@@ -117,15 +119,25 @@ def rollback(
     to: Annotated[
         str | None, typer.Option(help="version to restore; the champion before when left out")
     ] = None,
+    wait: Annotated[bool, typer.Option(help="until it is done")] = True,
     by: By = None,
 ) -> None:
-    """Make an earlier version champion again, now, even while the loop is paused.
+    """Make an earlier version champion again, even while the loop is paused.
 
-    It is a run of its own in the ledger. Exit code 1 when the champion is not restored.
+    It is a run of its own in the ledger, begun at once unless a run is in progress: then it waits
+    for its end, which `kontinual stop` hastens, and this command with it. Ctrl-C leaves it to wait;
+    `kontinual withdraw` takes it back. Exit code 0 when the champion is restored (with --no-wait:
+    when that is asked for), else 1.
     """
     with _client(loop, by) as client:
         trigger = client.roll_back(reason, version=to)
         print(f"trigger {trigger['id']}: {trigger['decision']}: {trigger['reason']}")
+        if trigger["decision"] == "hold":
+            print(f"it waits; `kontinual withdraw {loop} {trigger['id']} --reason …` takes it back")
+        if not wait:
+            raise typer.Exit(trigger["decision"] == "suppress")
+        if trigger["decision"] == "hold":
+            trigger = _settled(client, trigger)
         if trigger["run"] is None:
             raise typer.Exit(1)
         ended = client.wait(trigger["run"])
@@ -140,6 +152,20 @@ def close_circuit(loop: LoopPath, reason: Reason, by: By = None) -> None:
     with _client(loop, by) as client:
         client.close_circuit(reason)
     print("the circuit is closed: failures are counted from 0 again")
+
+
+def _settled(client: Any, trigger: dict[str, Any]) -> dict[str, Any]:
+    """A held trigger, once it is decided; the reason for which it is held is shown meanwhile."""
+    try:
+        with plain_console().status(Text(trigger["reason"])) as shown:
+            found: dict[str, Any] = client.settled(
+                trigger["id"], seen=lambda seen: shown.update(Text(seen["reason"]))
+            )
+    except KeyboardInterrupt:
+        print(f"trigger {trigger['id']} goes on waiting")
+        raise typer.Exit(130) from None
+    print(f"trigger {found['id']}: {found['decision']}: {found['reason']}")
+    return found
 
 
 def _client(loop: str | None, by: str | None) -> Any:

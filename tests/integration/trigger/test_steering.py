@@ -1,6 +1,7 @@
 """A person steers the loop: by HTTP and by the command line, with their name in the ledger."""
 
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from datetime import UTC, datetime
@@ -28,6 +29,7 @@ from kontinual.trigger import (
 )
 from kontinual.trigger.app import build_app
 from kontinual.trigger.champion import ChampionWatch
+from kontinual.trigger.client import POLL_SECONDS
 from kontinual.trigger.evidence import PrometheusEvidence
 from kontinual.trigger.guard import MAX_BODY_BYTES
 from kontinual.trigger.metrics import TriggerMetrics
@@ -307,6 +309,31 @@ def test_a_rollback_is_a_run_of_its_own_even_while_paused(
     (run,) = launcher.launched
     assert (run.wish.kind, run.wish.version) == (RunKind.ROLLBACK, "3")
     assert "restored" in kontinual("ledger", "show", LOOP).output
+
+
+def test_a_rollback_waits_for_the_run_in_progress_and_says_how_to_take_it_back(
+    kontinual: Kontinual, as_, until, launcher: EndsWhenTold
+) -> None:
+    ana = as_("ana")
+    ana.post("/triggers", json={"reason": "x", "past_policy": True, "run": "flights-first"})
+    until(lambda: launcher.launched)
+    asked = kontinual("rollback", LOOP, "--to", "3", "--reason", "bad", "--no-wait").output
+    assert "trigger 2: hold: run flights-first is in progress" in asked
+    assert f"it waits; `kontinual withdraw {LOOP} 2 --reason …` takes it back" in asked
+    kontinual("withdraw", LOOP, "2", "--reason", "better wait for it")
+
+    def finish() -> None:
+        until(lambda: ana.get("/triggers/3").json().get("rule") == "run_in_progress")
+        time.sleep(2 * POLL_SECONDS)  # the command has seen it as well
+        launcher.done.add("flights-first")
+
+    another = threading.Thread(target=finish)
+    another.start()
+    told = kontinual("rollback", LOOP, "--to", "3", "--reason", "bad").output
+    another.join()
+    assert "trigger 3: hold: run flights-first is in progress" in told
+    assert "trigger 3: accept: asked for by a person: roll back to version 3" in told
+    assert told.splitlines()[-1].endswith("restored: as told")
 
 
 def test_the_kill_switch_works_without_a_service_too(
