@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.table import Table
+from rich.table import Column, Table
 
 from kontinual.cli.service import LoopPath, open_loop
 from kontinual.masking import masked
@@ -106,11 +106,14 @@ def show(loop: LoopPath) -> None:
     """Show each trigger with its decision, and each run with its outcome."""
     with _ledger(loop) as ledger:
         triggers, runs = ledger.triggers(), ledger.runs()
-    asked = Table("trigger", "received", "alert", "decision", "reason", title="Triggers")
+    received = Column("received", overflow="fold")
+    asked = Table("trigger", received, "alert", "decision", "reason", title="Triggers")
     for t in triggers:
         answer, reason = (t.decision.answer, t.decision.reason) if t.decision else ("…", "")
         asked.add_row(str(t.id), utc_text(t.received_at), t.alert or t.source, answer, reason)
-    ran = Table("run", "trigger", "state", "outcome", "reason", title="Runs")
+    # As `kontinual stop` wants it: on a narrow terminal other columns give way.
+    name = Column("run", overflow="fold", min_width=max((len(r.id) for r in runs), default=0))
+    ran = Table(name, "trigger", "state", "outcome", "reason", title="Runs")
     for r in runs:
         reason = r.record.reason if r.record else ""
         ran.add_row(r.id, str(r.trigger), r.state, r.outcome or "…", reason)

@@ -288,6 +288,16 @@ def test_a_run_by_hand_is_in_the_ledger_shown_and_stopped_by_another_hand(
     assert launcher.launched[0].wish.seed == 7
 
 
+def test_the_ledger_shows_a_run_by_its_whole_id_on_a_narrow_terminal(
+    kontinual: Kontinual, as_, until, launcher: EndsWhenTold, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = "flights-by-hand-of-a-person-at-a-keyboard-in-march"
+    as_("ana").post("/triggers", json={"reason": "x", "past_policy": True, "run": run})
+    until(lambda: launcher.launched)
+    monkeypatch.setenv("COLUMNS", "80")
+    assert run in kontinual("ledger", "show", LOOP).output
+
+
 def test_a_second_run_by_hand_is_not_started_and_leaves_nothing_behind(
     kontinual: Kontinual, as_, until, launcher: EndsWhenTold
 ) -> None:
