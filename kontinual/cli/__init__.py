@@ -96,8 +96,21 @@ def _lacks(command: str, package: str) -> str:
 app = typer.Typer(cls=LazyGroup, no_args_is_help=True, add_completion=False)
 
 
+def _tell_version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        print(f"kontinual {version('kontinual')}")
+        raise typer.Exit
+
+
 @app.callback()
-def kontinual() -> None:
+def kontinual(
+    _: Annotated[
+        bool,
+        typer.Option("--version", callback=_tell_version, is_eager=True, help="Show the version."),
+    ] = False,
+) -> None:
     """Continual learning: a model in production that stays good on its own.
 
     Every command takes the declaration of a loop (loop.yaml). The loop's state is in the folder

@@ -3,6 +3,7 @@
 import re
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -46,6 +47,11 @@ def test_the_command_alone_lists_all_commands():
     told = CliRunner().invoke(app, ["--help"]).output
     listed = re.findall(r"^│ ([a-z][a-z-]*) ", told, flags=re.MULTILINE)
     assert listed == list(COMMANDS)
+
+
+def test_the_version_is_the_packages():
+    told = CliRunner().invoke(app, ["--version"])
+    assert (told.exit_code, told.output) == (0, f"kontinual {version('kontinual')}\n")
 
 
 def test_an_unknown_command_is_refused():
