@@ -1,6 +1,6 @@
 """What `kontinual status` tells of a loop beside its processes, each part from who knows it."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from typing import Any
 
 import httpx
@@ -15,10 +15,16 @@ __all__ = ["Line", "overview"]
 Line = tuple[str, str]
 SHOWN = 5
 TIMEOUT_SECONDS = 3.0
+_STEERED = "champion, run, pause, triggers"
+_NOT_UP = "not known: the service is not up"
 
 
 def overview(
-    loop: Loop, settings: Settings, *, weights: Callable[[], dict[str, int]]
+    loop: Loop,
+    settings: Settings,
+    *,
+    weights: Callable[[], dict[str, int]],
+    down: Collection[str] = (),
 ) -> list[Line]:
     """The loop at one glance; a part that can not be known says so.
 
@@ -26,12 +32,16 @@ def overview(
         loop: which.
         settings: where its services are.
         weights: asks the gateway for the percent of traffic of each version.
+        down: services of its stack that do not run; who answers in their place is not asked.
     """
+    told: dict[str, tuple[str, Callable[[], str]]] = {
+        "traffic": ("envoy", lambda: _traffic(weights)),
+        "alerts": ("prometheus", lambda: _alerts(settings)),
+        "labelled rows": ("collector", lambda: _rows(settings)),
+    }
     return [
-        *_steered(loop, settings),
-        ("traffic", _traffic(weights)),
-        ("alerts", _alerts(settings)),
-        ("labelled rows", _rows(settings)),
+        *([(_STEERED, _NOT_UP)] if "trigger" in down else _steered(loop, settings)),
+        *((name, _NOT_UP if who in down else tell()) for name, (who, tell) in told.items()),
     ]
 
 
@@ -49,7 +59,7 @@ def _steered(loop: Loop, settings: Settings) -> list[Line]:
                 ("held triggers", _held([client.trigger(n) for n in status["open_triggers"]])),
             ]
     except ServiceError as exc:
-        return [("champion, run, pause, triggers", f"not known: {exc}")]
+        return [(_STEERED, f"not known: {exc}")]
 
 
 def _champion(version: str | None) -> str:

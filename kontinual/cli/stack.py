@@ -1,5 +1,6 @@
 """`kontinual up`, `down`, `status` and `logs`: the laptop stack."""
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import Annotated
 
@@ -62,7 +63,7 @@ def status(loop: LoopPath) -> None:
     stack = Stack(settings, loop)
     lines = stack.status()
     _print(lines)
-    _print_overview(declared, stack)
+    _print_overview(declared, stack, down={s.name for s in lines if s.state != "ready"})
     _print_addresses(declared, stack, loop)
     if any(line.state != "ready" for line in lines):
         raise typer.Exit(1)
@@ -110,10 +111,10 @@ def _print(lines: list[ServiceStatus]) -> None:
     console.print(f"logs: kontinual logs LOOP SERVICE, or {lines[0].log.parent}", soft_wrap=True)
 
 
-def _print_overview(loop: Loop, stack: Stack) -> None:
+def _print_overview(loop: Loop, stack: Stack, *, down: Collection[str]) -> None:
     gateway = EnvoyGateway.of(stack.settings, stack.predictors)
     table = Table(box=None, show_header=False)
-    for name, told in overview(loop, stack.settings, weights=gateway.weights):
+    for name, told in overview(loop, stack.settings, weights=gateway.weights, down=down):
         table.add_row(Text(name), Text(told))
     plain_console().print(table)
 

@@ -146,6 +146,14 @@ def test_each_part_that_can_not_be_reached_says_so(loop: Loop) -> None:
         assert words.startswith("not known: "), name
 
 
+def test_what_is_not_up_is_not_asked_for_another_stack_may_answer_there(
+    loop: Loop, settings: Settings
+) -> None:
+    down = {"trigger", "envoy", "prometheus", "collector"}
+    told = overview(loop, settings, weights=lambda: {"9": 100}, down=down)
+    assert {words for _, words in told} == {"not known: the service is not up"}
+
+
 def test_what_answers_nonsense_is_not_known_either(
     loop: Loop, settings: Settings, answers: dict[str, Any]
 ) -> None:
