@@ -13,6 +13,7 @@ from kontinual.cli.overview import overview
 from kontinual.cli.service import LoopPath, open_loop
 from kontinual.errors import ServiceError
 from kontinual.home import owner_of, settings_of
+from kontinual.local.addresses import with_free_addresses
 from kontinual.local.readiness import tail
 from kontinual.local.stack import ServiceStatus, Stack
 from kontinual.masking import masked
@@ -30,14 +31,27 @@ _COLOURS = {"ready": "green", "starting": "yellow", "failed": "red", "down": "di
 
 
 @app.command()
-def up(loop: LoopPath) -> None:
+def up(
+    loop: LoopPath,
+    free_ports: Annotated[
+        bool,
+        typer.Option(
+            "--free-ports", help="choose others where ports are taken, and keep to them from now on"
+        ),
+    ] = False,
+) -> None:
     """Start every service of the loop and wait until all are ready.
 
     The stack stays up when this command ends; `kontinual down` stops it. Calling
     `up` again brings changed settings or a changed loop.yaml into force.
+
+    A second loop on this machine needs ports of its own: KONTINUAL_GATEWAY_URL and the like name
+    them, or --free-ports does, for all commands of this loop.
     """
     declared, settings = open_loop(loop)
     stack = Stack(settings, loop)
+    if free_ports and not stack.supervisor.is_running():
+        stack = Stack(with_free_addresses(settings), loop)
     with plain_console().status("starting") as spinner:
         stack.up(report=lambda name: spinner.update(f"{name} is ready"))
     _print(stack.status())

@@ -147,7 +147,10 @@ class Stack:
         needed.append(("envoy", *gateway, "KONTINUAL_GATEWAY_URL"))
         for name, host, port, setting in needed:
             if name not in up:
-                remedy = f"end that process, or set {setting} to http://{host}:<another port>"
+                remedy = (
+                    f"end that process, set {setting} to http://{host}:<another port>, or let "
+                    "`kontinual up --free-ports` choose for all services"
+                )
                 require_free(host, port, service=name, remedy=remedy)
 
     def _wait(self, wanted: list[Service], report: Report) -> None:
