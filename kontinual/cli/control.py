@@ -19,7 +19,13 @@ Number = Annotated[int, typer.Argument(metavar="TRIGGER", min=1, help="number of
 MaybeLoop = Annotated[
     str | None, typer.Argument(metavar="[LOOP]", help="path of loop.yaml; none with --all")
 ]
-All = Annotated[bool, typer.Option("--all", help="every loop of the ledger, those to come too")]
+All = Annotated[
+    bool,
+    typer.Option(
+        "--all",
+        help="every loop of the ledger of this folder, or of KONTINUAL_LEDGER; those to come too",
+    ),
+]
 Offline = Annotated[
     bool,
     typer.Option("--offline", help="write into the ledger's database, past the trigger service"),
