@@ -143,4 +143,4 @@ def _print_addresses(loop: Loop, stack: Stack, path: str) -> None:
         "page": f"{settings.trigger}; to steer there, sign in with the token in "
         f"{stack.files.token}",
     }.items():
-        plain_console().print(f" {name:<13}  {told}", soft_wrap=True, markup=False, highlight=False)
+        plain_console().print(masked(f" {name:<13}  {told}"), soft_wrap=True, highlight=False)
