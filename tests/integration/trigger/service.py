@@ -47,6 +47,9 @@ class OneChampion:
     def former_champion(self) -> str:
         return "3"
 
+    def champions(self) -> list[str]:
+        return ["1", "3"]
+
     def champion_since(self) -> datetime:
         return datetime(2026, 1, 1, tzinfo=UTC)
 

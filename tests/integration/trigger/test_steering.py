@@ -30,7 +30,7 @@ from kontinual.trigger import (
 from kontinual.trigger.app import build_app
 from kontinual.trigger.champion import ChampionWatch
 from kontinual.trigger.client import POLL_SECONDS
-from kontinual.trigger.evidence import PrometheusEvidence
+from kontinual.trigger.evidence import PrometheusEvidence, RollbackEvidence
 from kontinual.trigger.guard import MAX_BODY_BYTES
 from kontinual.trigger.metrics import TriggerMetrics
 
@@ -80,6 +80,12 @@ class OneChampion:
     def champion(self) -> str:
         return "4"
 
+    def champions(self) -> list[str]:
+        return ["3", "4"]
+
+    def former_champion(self) -> str:
+        return "3"
+
     def champion_since(self) -> datetime:
         return datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -104,7 +110,7 @@ def url(
         worker = Worker(
             ledger,
             Policy(loop),
-            evidence=PrometheusEvidence(loop, source),
+            evidence=RollbackEvidence(loop, PrometheusEvidence(loop, source), OneChampion()),
             launcher=launcher,
             metrics=metrics,
             pass_seconds=0.02,

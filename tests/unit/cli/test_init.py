@@ -92,4 +92,4 @@ def test_a_mistake_is_named_and_nothing_is_written(
 def test_a_table_that_is_none_is_named(tmp_path: Path):
     refused = kontinual("init", tmp_path / "none.parquet", *WISH, "--out", tmp_path / "loop.yaml")
     assert isinstance(refused.exception, KontinualError)
-    assert "none.parquet: the table can not be read" in str(refused.exception)
+    assert "none.parquet: there is no such file" in str(refused.exception)
