@@ -22,6 +22,7 @@ __all__ = ["MAX_BODY_BYTES", "Front"]
 logger = logging.getLogger(__name__)
 
 MAX_BODY_BYTES = 4 * 2**20
+V2_MODELS = "/v2/models/"
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -53,10 +54,10 @@ class Front:
         """
         self._app, self._predictor, self._max_body = app, predictor, max_body_bytes
         name = predictor.name
-        self._versions = f"/v2/models/{name}/versions/"
+        self._versions = f"{V2_MODELS}{name}/versions/"
         self._answers: dict[str, Answer] = {
             f"/v1/models/{name}:predict": self._v1,
-            f"/v2/models/{name}/infer": self._v2,
+            f"{V2_MODELS}{name}/infer": self._v2,
         }
         self._closed = {
             f"/v1/models/{name}:explain": "this model gives no explanations",
@@ -112,7 +113,14 @@ class Front:
         predictor = self._predictor
         length = dict(scope["headers"]).get(BINARY_LENGTH.encode())
         json_length = None if length is None else length.decode("latin1")
-        request = predictor.refusing(read_v2, body, model=predictor.name, json_length=json_length)
+        request = predictor.refusing(
+            read_v2,
+            body,
+            model=predictor.name,
+            json_length=json_length,
+            max_rows=predictor.max_rows,
+            max_tensors=predictor.max_tensors,
+        )
         response, answered = predictor.answer_v2(request)
         content, json_size = response.to_rest()
         if json_size is None:
@@ -131,7 +139,13 @@ class Front:
         except BadRequest as exc:
             await _respond(send, exc.status, *_refusal(exc))
             return
-        reason = self._closed.get(scope["path"])
+        path = scope["path"]
+        if path.startswith(V2_MODELS) and path.endswith("/infer"):
+            # KServe reads the whole request before it looks whether there is such a model.
+            served = f"this predictor serves model {self._predictor.name} alone"
+            await _respond(send, 404, _error(served), JSON)
+            return
+        reason = self._closed.get(path)
         if reason is not None:
             await _respond(send, 403, _error(reason), JSON)
             return

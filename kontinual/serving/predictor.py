@@ -1,6 +1,7 @@
 """The KServe model: rows in, probabilities out, everything counted and logged."""
 
 import math
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from kserve.errors import InferenceError
 from kontinual.errors import ModelPackageError
 from kontinual.model import Matrix, ModelPackage, OnnxModel
 from kontinual.serving.journal import NoJournal, Noting
-from kontinual.serving.rows import BadRequest, RowReader
+from kontinual.serving.rows import MAX_FOUND, BadRequest, RowReader
 from kontinual.serving.tensors import (
     check_outputs,
     input_types,
@@ -62,6 +63,8 @@ class Predictor(kserve.Model):  # type: ignore[misc]
         self.package, self.version = package, version
         self.journal: Noting = journal or NoJournal()
         self.max_rows = max_rows
+        # The fields, and as many others as a refusal would tell of.
+        self.max_tensors = len(package.signature.features) + 2 + MAX_FOUND
         self.reader = RowReader(package.signature, max_rows=max_rows)
         self._model = model
         self._warm_up()
@@ -169,7 +172,7 @@ def instances_of_v1(payload: object) -> object:
     if not isinstance(payload, dict) or "instances" not in payload:
         raise BadRequest('the body must be an object {"instances": [...]}')
     if len(payload) > 1:
-        others = sorted(str(key)[:64] for key in payload if key != "instances")[:5]
+        others = sorted(str(key)[:64] for key in [*islice(payload, 6)] if key != "instances")[:5]
         raise BadRequest(f"the body may hold `instances` alone, but it also has {others}")
     return payload["instances"]
 

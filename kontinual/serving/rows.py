@@ -4,6 +4,7 @@ Notation: n rows, F features.
 """
 
 from collections.abc import Iterable
+from itertools import islice
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -12,12 +13,13 @@ from kserve.errors import InvalidInput
 from kontinual.model import Matrix, Signature
 from kontinual.serving.fields import MISSING, Field, FieldError, IdField, Note, TimeField, field_of
 
-__all__ = ["OTHER", "BadRequest", "RowReader", "Rows"]
+__all__ = ["MAX_FOUND", "OTHER", "BadRequest", "RowReader", "Rows"]
 
 OTHER = "other"
 """The `feature` under which everything that is not a declared field is counted."""
 
 MAX_TOLD = 5
+MAX_FOUND = 20
 
 
 class BadRequest(InvalidInput):  # type: ignore[misc]
@@ -64,7 +66,9 @@ class RowReader:
 
         Raises:
             BadRequest: a row can not be served; the message names row, field
-                and what would be right, and nothing is to be predicted.
+                and what would be right, and nothing is to be predicted. What is
+                looked at and counted ends with the 20th mistake: a request of a
+                few megabytes may hold half a million.
         """
         rows = self._sized(instances)
         values: list[float] = []
@@ -95,7 +99,8 @@ class RowReader:
     def _row(self, index: int, row: Any, notes: list[Note], problems: list[str]) -> list[float]:
         if type(row) is not dict:
             notes.append(Note(OTHER, "ill_typed"))
-            problems.append(f"instances[{index}]: must be an object with {self._listing}")
+            told = f"instances[{index}]: must be an object with {self._listing}"
+            _tell(told, notes, problems)
             return []
         before = len(problems)
         values = []
@@ -104,17 +109,35 @@ class RowReader:
                 values.append(field.read(row.get(field.name, MISSING), notes))
             except FieldError as exc:
                 notes.append(Note(field.name, exc.kind))
-                problems.append(f"instances[{index}]: field `{field.name}` {exc}")
+                _tell(f"instances[{index}]: field `{field.name}` {exc}", notes, problems)
         if len(row) != len(self._fields) or len(problems) != before:
-            for name in row.keys() - self._names:
-                notes.append(Note(OTHER, "extra"))
-                problems.append(
-                    f"instances[{index}]: unknown field `{name[:64]}`; a row has {self._listing}"
-                )
+            self._refuse_unknown(index, row, notes, problems)
         return values[: len(self._features)]
+
+    def _refuse_unknown(
+        self, index: int, row: dict[str, Any], notes: list[Note], problems: list[str]
+    ) -> None:
+        unknown = [*islice((name for name in row if name not in self._names), MAX_FOUND)]
+        if unknown:
+            notes.append(Note(OTHER, "extra"))
+        for name in unknown:
+            told = f"instances[{index}]: unknown field `{name[:64]}`; a row has {self._listing}"
+            _tell(told, notes, problems)
+
+
+def _tell(problem: str, notes: list[Note], problems: list[str]) -> None:
+    """Take up one mistake more.
+
+    Raises:
+        BadRequest: it is the last one that is looked for.
+    """
+    problems.append(problem)
+    if len(problems) == MAX_FOUND:
+        raise BadRequest(_listed(problems), notes=notes)
 
 
 def _listed(problems: list[str]) -> str:
     told = "; ".join(problems[:MAX_TOLD])
     rest = len(problems) - MAX_TOLD
-    return told + (f"; and {rest} more" if rest > 0 else "")
+    least = "at least " if len(problems) == MAX_FOUND else ""
+    return told + (f"; and {least}{rest} more" if rest > 0 else "")

@@ -13,6 +13,7 @@ from pydantic import ValidationError
 
 from kontinual.model import Signature
 from kontinual.serving.rows import BadRequest
+from kontinual.serving.sizes import check_rows, check_sizes
 from kontinual.spec import CategoryFeature, IntegerFeature
 
 __all__ = [
@@ -28,19 +29,32 @@ __all__ = [
 BINARY_LENGTH = "inference-header-content-length"
 
 
-def read_v2(body: bytes, *, model: str, json_length: str | None = None) -> InferRequest:
+def read_v2(
+    body: bytes, *, model: str, max_rows: int, max_tensors: int, json_length: str | None = None
+) -> InferRequest:
     """The request that a body holds, in JSON or with binary tensors behind the JSON.
 
+    Args:
+        body: of the HTTP request.
+        model: its name.
+        max_rows: of the request.
+        max_tensors: of the request.
+        json_length: how many bytes of the body are JSON; all, if it is not given.
+
     Raises:
-        BadRequest: it holds none.
+        BadRequest: it holds none, or a larger one.
     """
+    length = len(body) if json_length is None else _length(json_length, len(body))
     try:
-        if json_length is not None:
-            return InferRequest.from_bytes(body, int(json_length), model)
-        request = InferenceRequest.model_validate(orjson.loads(body))
-        return InferRequest.from_inference_request(request, model)
+        payload = orjson.loads(body[:length])
     except orjson.JSONDecodeError as exc:
         raise BadRequest(f"the body is not JSON: {exc}") from exc
+    check_sizes(payload, body[length:], max_rows=max_rows, max_tensors=max_tensors)
+    try:
+        if json_length is not None:
+            return InferRequest.from_bytes(body, length, model)
+        request = InferenceRequest.model_validate(payload)
+        return InferRequest.from_inference_request(request, model)
     except ValidationError as exc:
         first = exc.errors()[0]
         where = ".".join(map(str, first["loc"])) or "the body"
@@ -77,7 +91,8 @@ def check_outputs(request: InferRequest, *, label: str) -> None:
     """
     asked = [output.name for output in request.request_outputs or ()]
     if [name for name in asked if name != label]:
-        raise BadRequest(f"the only output is `{label}`, but got {asked[:5]}")
+        told = [str(name)[:64] for name in asked[:5]]
+        raise BadRequest(f"the only output is `{label}`, but got {told}")
 
 
 def write_v2(
@@ -118,14 +133,19 @@ def output_types(signature: Signature) -> list[dict[str, Any]]:
     return [{"name": signature.label, "datatype": "FP32", "shape": [-1]}]
 
 
+def _length(text: str, most: int) -> int:
+    """The length of the JSON before binary tensors."""
+    if not (text.isascii() and text.isdigit() and len(text) < 10 and int(text) <= most):
+        raise BadRequest(
+            f"{BINARY_LENGTH} is at most the {most} bytes of the body, but got {text[:64]!r}"
+        )
+    return int(text)
+
+
 def _values(tensor: InferInput, max_rows: int) -> list[Any]:
     """A tensor's values, one per row; NaN, the null of tensors, is None."""
     size = _size(tensor)
-    if size > max_rows:
-        raise BadRequest(
-            f"a request may hold {max_rows} rows, but tensor `{tensor.name}` has {size}; split it",
-            status=413,
-        )
+    check_rows(tensor.name, size, max_rows)
     try:
         data = tensor.as_numpy().reshape(-1).tolist() if tensor.data is None else tensor.data
         values = [_value(item) for item in _flat(data)]
@@ -146,7 +166,9 @@ def _size(tensor: InferInput) -> int:
         and all(type(n) is int and n >= 0 for n in shape)
         and shape[1:] in ([], [1])
     ):
-        raise BadRequest(f"tensor `{tensor.name}` must have shape [n] or [n, 1], but got {shape}")
+        raise BadRequest(
+            f"tensor `{tensor.name}` must have shape [n] or [n, 1], but got {str(shape)[:64]}"
+        )
     return int(shape[0])
 
 

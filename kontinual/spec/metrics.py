@@ -17,7 +17,7 @@ Predictor (label `version` is its own):
 | kontinual_score_sum_total | counter | | sum of scores |
 | kontinual_expected_log_loss_total | counter | | sum of the score's own entropy |
 | kontinual_low_confidence_total | counter | | rows with max(p, 1-p) < 0.6 |
-| kontinual_input_anomalies_total | counter | feature, kind | values missing, extra, ill_typed, out_of_range, unseen, null |
+| kontinual_input_anomalies_total | counter | feature, kind | values missing, ill_typed, out_of_range, unseen, null, and rows with extra fields; of a refused request what came with its first 20 mistakes |
 | kontinual_anomalous_requests_total | counter | | requests with one anomaly or more |
 | kontinual_log_dropped_total | counter | reason | logged requests given up |
 | kontinual_reference_feature_share | gauge | feature, bin | share of rows in training, > 0 |

@@ -226,7 +226,8 @@ def test_only_the_label_is_to_be_had(served: Served, row: Row) -> None:
 
 def test_other_paths_go_on_to_kserve_and_are_not_counted(served: Served) -> None:
     assert served.client.get("/v2/health/ready").text == "/v2/health/ready 0"
-    assert served.post("/v2/models/else/infer", content=b"12345").text == "/v2/models/else/infer 5"
+    other = "/v1/models/else:predict"
+    assert served.post(other, content=b"12345").text == f"{other} 5"
     assert served.client.get("/v2/models/delays/versions/3/ready").text.startswith(
         "/v2/models/delays/ready"
     )
@@ -237,6 +238,13 @@ def test_another_version_is_not_served_here(served: Served) -> None:
     answer = served.post("/v2/models/delays/versions/2/infer", content=b"{}")
     assert answer.status_code == 404
     assert "serves version 3 alone" in answer.json()["error"]
+
+
+@pytest.mark.parametrize("path", ["else/infer", "else/versions/3/infer"])
+def test_a_v2_request_to_another_model_is_not_even_read(served: Served, path: str) -> None:
+    answer = served.post(f"/v2/models/{path}", content=b'{"inputs": [{}, {}]}')
+    assert answer.status_code == 404
+    assert answer.json()["error"] == "this predictor serves model delays alone"
 
 
 def test_nobody_unloads_the_model_from_outside(served: Served) -> None:

@@ -92,6 +92,31 @@ def test_all_mistakes_are_counted_though_few_are_told(reader: RowReader, row: Ro
     assert refusal.value.notes == [Note("hour", "ill_typed")] * 8
 
 
+def test_of_much_that_is_wrong_the_first_twenty_mistakes_are_looked_at(
+    reader: RowReader, row: Row
+) -> None:
+    with pytest.raises(BadRequest, match="and at least 15 more") as refusal:
+        reader.read([{**row, "hour": "x", "origin": "ORD"}] * 5 + [{}] * 5)
+    kinds = [n.kind for n in refusal.value.notes if n.kind != "unseen"]
+    assert kinds == ["ill_typed"] * 5 + ["missing"] * 15
+
+
+def test_a_row_of_nothing_but_unknown_fields_costs_no_more_than_a_few(
+    reader: RowReader, row: Row
+) -> None:
+    wide = {**row, **{f"extra{n}": n for n in range(100_000)}}
+    with pytest.raises(BadRequest, match=r"`extra4`; .* and at least 15 more") as refusal:
+        reader.read([wide, wide])
+    assert refusal.value.notes == [Note("other", "extra")]
+    assert len(refusal.value.reason) < 1000
+
+
+def test_each_row_with_unknown_fields_is_counted_once(reader: RowReader, row: Row) -> None:
+    with pytest.raises(BadRequest, match="and 1 more") as refusal:
+        reader.read([{**row, "a": 1, "b": 2}] * 3)
+    assert refusal.value.notes == [Note("other", "extra")] * 3
+
+
 def test_a_field_of_any_name_is_counted_under_one_label(reader: RowReader, row: Row) -> None:
     for index in range(50):
         with pytest.raises(BadRequest, match="unknown field") as refusal:
