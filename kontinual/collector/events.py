@@ -18,9 +18,9 @@ from pydantic import (
     AfterValidator,
     AwareDatetime,
     BaseModel,
-    BeforeValidator,
     ConfigDict,
     Field,
+    PlainValidator,
     Strict,
     ValidationError,
 )
@@ -35,6 +35,7 @@ from kontinual.spec import (
     Loop,
     PredictionBatch,
     PredictionData,
+    moment_of,
 )
 
 __all__ = ["InvalidItems", "ItemProblem", "PredictionReader", "read_feedback"]
@@ -89,20 +90,20 @@ class CloudEvent(BaseModel):
     data: Any
 
 
-def _iso_time(value: Any) -> Any:
-    if not isinstance(value, str):
-        raise ValueError("a time is ISO 8601 text, such as 2013-07-01T06:15:00Z")
-    return value
+def _moment(value: Any) -> datetime:
+    moment = moment_of(value) if isinstance(value, str) else None
+    if moment is None:
+        raise ValueError(
+            "a time is ISO 8601 date and time, such as 2013-07-01T06:15:00Z, "
+            f"but got {_short(value)}"
+        )
+    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
 
 
 def _whole(value: float) -> int:
     if not value.is_integer() or abs(value) > _EXACT:
         raise ValueError(f"a whole number up to 2^53 is needed, but got {value!r}")
     return int(value)
-
-
-def _utc(value: datetime) -> datetime:
-    return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
 
 
 _Data = TypeVar("_Data", bound=BaseModel)
@@ -127,7 +128,7 @@ class PredictionReader:
         self._loop, self._id, self._time = loop.name, data.id, data.time
         fields: dict[str, Any] = {
             data.id: Annotated[str, Strict(), Field(min_length=1, max_length=256)],
-            data.time: Annotated[datetime, BeforeValidator(_iso_time), AfterValidator(_utc)],
+            data.time: Annotated[datetime, PlainValidator(_moment)],
             **{f.name: _VALUE_TYPES[f.type] for f in data.features},
         }
         # A TypedDict and not a model: a feature may be called `json` or `copy`.

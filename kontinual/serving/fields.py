@@ -6,13 +6,11 @@ makes of the same value in training.
 """
 
 import math
-import re
-from datetime import datetime
 from typing import Any, Final, NamedTuple, Protocol
 
 import numpy as np
 
-from kontinual.spec import YEARS, CategoryFeature, Feature, IntegerFeature
+from kontinual.spec import CategoryFeature, Feature, IntegerFeature, moment_of
 
 __all__ = [
     "MISSING",
@@ -32,7 +30,6 @@ LARGEST = float(np.finfo(np.float32).max)
 MAX_WHOLE = 2**53  # every whole number up to here survives JSON
 MAX_ID = 256  # as in kontinual.spec.LabelRecord: a longer id could never get its label
 MAX_TEXT = 1000
-TIME = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d{1,9})?)?(Z|[+-]\d\d:\d\d)?", re.ASCII)
 
 
 class Note(NamedTuple):
@@ -173,7 +170,7 @@ class TimeField:
     def read(self, value: Any, notes: list[Note]) -> float:  # noqa: ARG002
         if type(value) is not str:
             raise _refusal(value, self.wanted)
-        if not _is_time(value):
+        if moment_of(value) is None:
             raise FieldError("ill_typed", f"must be {self.wanted}, but got {_short(value)}")
         return 0.0
 
@@ -185,17 +182,6 @@ def field_of(feature: Feature) -> Field:
     kind = IntegerField if isinstance(feature, IntegerFeature) else NumberField
     low, high = feature.range
     return kind(feature.name, low=low, high=high, nullable=feature.nullable, unit=feature.unit)
-
-
-def _is_time(text: str) -> bool:
-    # `fromisoformat` also takes weeks, compact and date-only forms, which tables do not.
-    if not TIME.fullmatch(text):
-        return False
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        return False
-    return YEARS[0] <= moment.year <= YEARS[1]
 
 
 def _refusal(value: Any, wanted: str) -> FieldError:

@@ -35,6 +35,7 @@ from kontinual.spec.events import (
 from kontinual.spec.load import InvalidLoop, Problem, load_loop, parse_loop
 from kontinual.spec.loop import API_VERSION, LOOP_LABEL, Loop
 from kontinual.spec.metrics import LOW_CONFIDENCE, SCORE_BINS
+from kontinual.spec.moments import moment_of
 from kontinual.spec.records import Outcome, RolloutStep, RunRecord
 from kontinual.spec.schedule import Schedule
 from kontinual.spec.serving import Serving
@@ -101,6 +102,7 @@ __all__ = [
     "Validation",
     "format_duration",
     "load_loop",
+    "moment_of",
     "parse_duration",
     "parse_loop",
     "utc_text",

@@ -135,8 +135,10 @@ def test_values_that_were_served_are_kept_however_odd(
         ({"depot": 7}, "depot", "valid string, but got 7"),
         ({"parcel": ""}, "parcel", "at least 1 character"),
         ({"parcel": 5}, "parcel", "valid string, but got 5"),
-        ({"sent": 1714564800}, "sent", "a time is ISO 8601 text"),
-        ({"sent": "yesterday"}, "sent", "valid datetime"),
+        ({"sent": 1714564800}, "sent", "a time is ISO 8601 date and time"),
+        ({"sent": "yesterday"}, "sent", "06:15:00Z, but got 'yesterday'"),
+        ({"sent": "2024-05-01T12:00:00+05:60"}, "sent", "a time is ISO 8601"),
+        ({"sent": "0024-05-01T12:00:00Z"}, "sent", "a time is ISO 8601"),
         ({"colour": "red"}, "colour", "no such field is declared"),
     ],
 )

@@ -44,6 +44,7 @@ def test_a_sound_row_is_encoded_without_a_note(reader: RowReader, row: Row) -> N
         ({"key": 7}, ("key", "ill_typed"), "a string of 1 to 256 characters, but got 7"),
         ({"at": "yesterday"}, ("at", "ill_typed"), "ISO 8601 date and time"),
         ({"at": "2013-02-30T10:00:00Z"}, ("at", "ill_typed"), "ISO 8601"),
+        ({"at": "2013-05-01T10:00:00+05:60"}, ("at", "ill_typed"), "ISO 8601"),
         ({"at": "0001-01-01T10:00:00Z"}, ("at", "ill_typed"), "ISO 8601"),
         ({"at": None}, ("at", "null"), "but got null"),
         ({"color": "red"}, ("other", "extra"), "unknown field `color`"),
