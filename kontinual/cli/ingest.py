@@ -83,7 +83,7 @@ def _progress() -> Progress:
 
 def _tell(spans: list[SpanManifest], first_new: int) -> None:
     if not spans:
-        print("nothing new: every row is in a span already")
+        print("nothing new: no row is later than what is in spans already")
     for span in spans:
         state = "written" if span.number >= first_new else "there already"
         print(

@@ -2,7 +2,7 @@
 
 from kontinual.lake.draft import Draft, draft_loop
 from kontinual.lake.example import example_row
-from kontinual.lake.history import ingest_history, ingest_table
+from kontinual.lake.history import history_columns, ingest_history, ingest_table
 from kontinual.lake.holdout import blocks_of, holdout_order, is_holdout, spread
 from kontinual.lake.journal import RunJournal
 from kontinual.lake.labelled import ingest_labelled
@@ -26,6 +26,7 @@ __all__ = [
     "blocks_of",
     "draft_loop",
     "example_row",
+    "history_columns",
     "holdout_order",
     "ingest_history",
     "ingest_labelled",

@@ -1,16 +1,18 @@
 """Cutting tables into spans: the loop's history at its birth, and any later table."""
 
+import logging
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from datetime import datetime
-from pathlib import Path
 
 from kontinual.lake.lake import Lake
 from kontinual.lake.manifest import SpanManifest
-from kontinual.lake.source import Rows, query_rows, table_rows
-from kontinual.spec import History, Loop
+from kontinual.lake.source import Rows, below, columns_of, query_rows, table_rows
+from kontinual.spec import History, Loop, utc_text
 
-__all__ = ["history_rows", "ingest_history", "ingest_table"]
+__all__ = ["history_columns", "history_rows", "ingest_history", "ingest_table"]
+
+log = logging.getLogger(__name__)
 
 Progress = Callable[[int, int], None]
 """Told after each span how many rows are written, of how many."""
@@ -43,17 +45,19 @@ def ingest_history(
     Raises:
         LakeError: the table can not be read, or lacks id, time or label.
     """
-    history = loop.data.history
-    source = _source(history)
+    source = _source(loop.data.history)
     before = [s for s in lake.spans() if s.source == "history"]
+    newest = max((s.end for s in before), default=None)
     written: list[SpanManifest] = []
     with history_rows(loop, base=base) as rows:
         cells = rows.cells(
             loop.data.span,
             anchor=min((s.start for s in before), default=None),
-            after=max((s.end for s in before), default=None),
+            after=newest,
             before=until,
         )
+        if newest is not None:
+            _tell_left_out(rows.up_to(newest) - sum(s.rows for s in before), newest, source)
         done, total = 0, sum(cell.rows for cell in cells)
         for cell in cells:
             number = lake.next_number()
@@ -63,6 +67,18 @@ def ingest_history(
             if progress:
                 progress(done, total)
     return written
+
+
+def _tell_left_out(rows: int, newest: datetime, source: str) -> None:
+    """History grows at its end; what came in between, or after a wrong time, is in no span."""
+    if rows > 0:
+        log.warning(
+            "%s: %s rows are in no span, for they are not later than %s, where the newest span of "
+            "history ends; if that time is right, take them in as a table of their own (--table)",
+            source,
+            f"{rows:,}",
+            utc_text(newest),
+        )
 
 
 def ingest_table(lake: Lake, *, table: str) -> SpanManifest:
@@ -96,9 +112,20 @@ def history_rows(loop: Loop, *, base: str) -> AbstractContextManager[Rows]:
     source = _source(history)
     if history.table is None:
         return query_rows(history.query or "", base, data, source=source)
-    is_absolute = "://" in history.table or Path(history.table).is_absolute()
-    url = history.table if is_absolute else f"{base.rstrip('/')}/{history.table}"
-    return table_rows(url, data, source=source)
+    return table_rows(below(base, history.table), data, source=source)
+
+
+def history_columns(loop: Loop, *, base: str) -> list[str]:
+    """The columns of the declared history; no row is read.
+
+    Args:
+        loop: names the table or query.
+        base: folder or URL that relative paths of the history count from.
+
+    Raises:
+        LakeError: it can not be read.
+    """
+    return columns_of(loop.data.history, base, source=_source(loop.data.history))
 
 
 def _source(history: History) -> str:

@@ -32,7 +32,7 @@ from kontinual.spec.events import (
     PredictionData,
     utc_text,
 )
-from kontinual.spec.load import InvalidLoop, Problem, load_loop, parse_loop
+from kontinual.spec.load import InvalidLoop, Location, Problem, load_loop, misfits, parse_loop
 from kontinual.spec.loop import API_VERSION, LOOP_LABEL, Loop
 from kontinual.spec.metrics import LOW_CONFIDENCE, SCORE_BINS
 from kontinual.spec.moments import moment_of
@@ -80,6 +80,7 @@ __all__ = [
     "InvalidLoop",
     "Label",
     "LabelRecord",
+    "Location",
     "Loop",
     "Metric",
     "Monitoring",
@@ -102,6 +103,7 @@ __all__ = [
     "Validation",
     "format_duration",
     "load_loop",
+    "misfits",
     "moment_of",
     "parse_duration",
     "parse_loop",

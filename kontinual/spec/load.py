@@ -7,13 +7,16 @@ from typing import Any
 
 import fsspec
 from pydantic import ValidationError
+from pydantic_core import ErrorDetails
 from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
 from kontinual.errors import SpecError
 from kontinual.spec.loop import Loop
 
-__all__ = ["InvalidLoop", "Problem", "load_loop", "parse_loop"]
+__all__ = ["InvalidLoop", "Location", "Problem", "load_loop", "misfits", "parse_loop"]
+
+Location = tuple[int | str, ...]
 
 
 @dataclass(frozen=True)
@@ -67,9 +70,19 @@ def parse_loop(text: str, *, source: str = "loop.yaml") -> Loop:
     try:
         return Loop.model_validate(tree)
     except ValidationError as exc:
-        raise InvalidLoop(
-            source, [_problem(tree, e["loc"], e["type"], e["msg"]) for e in exc.errors()]
-        ) from exc
+        raise InvalidLoop(source, [_problem(tree, error) for error in exc.errors()]) from exc
+
+
+def misfits(url: str, found: Sequence[tuple[Location, str]]) -> InvalidLoop:
+    """An error of mistakes that a declaration alone does not show, each with its line.
+
+    Args:
+        url: of the declaration, which can be read.
+        found: where each mistake is, as keys and positions from the top, and what would be right.
+    """
+    with fsspec.open(url, "rt", encoding="utf-8") as file:
+        tree = _read_yaml(file.read(), url)
+    return InvalidLoop(url, [Problem(*_locate(tree, loc)[:2], message) for loc, message in found])
 
 
 def _read_yaml(text: str, source: str) -> Any:
@@ -83,17 +96,31 @@ def _read_yaml(text: str, source: str) -> Any:
         raise InvalidLoop(source, [Problem(1, "(document)", f"not YAML: {exc}")]) from exc
 
 
-def _problem(tree: Any, loc: tuple[int | str, ...], kind: str, message: str) -> Problem:
+def _problem(tree: Any, error: ErrorDetails) -> Problem:
+    loc, kind = error["loc"], error["type"]
     line, path, siblings = _locate(tree, loc)
     if kind in {"extra_forbidden", "missing"} and not path.endswith(str(loc[-1])):
         path = f"{path}.{loc[-1]}" if loc[:-1] else str(loc[-1])
-    message = message.removeprefix("Value error, ")
+    message = error["msg"].removeprefix("Value error, ")
     if kind == "extra_forbidden":
-        close = difflib.get_close_matches(str(loc[-1]), _known_keys(siblings, loc), n=1)
-        message = "unknown key" + (f", did you mean `{close[0]}`?" if close else "")
+        message = _unknown(str(loc[-1]), _known_keys(siblings, loc))
     elif kind == "missing":
         message = "this key is missing"
+    elif "got" not in message and not isinstance(error["input"], dict):
+        message += f", but got {_short(error['input'])}"
     return Problem(line, path, message)
+
+
+def _unknown(key: str, known: Sequence[str]) -> str:
+    if key in Loop.model_fields:
+        return f"unknown key here; `{key}` stands at the top of the document"
+    close = difflib.get_close_matches(key, known, n=1, cutoff=0.75)
+    return "unknown key" + (f", did you mean `{close[0]}`?" if close else "")
+
+
+def _short(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else text[:59] + "…"
 
 
 def _locate(tree: Any, loc: tuple[int | str, ...]) -> tuple[int, str, Any]:

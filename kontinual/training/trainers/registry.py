@@ -5,10 +5,10 @@ import importlib
 from typing import Any
 
 from kontinual.errors import TrainingError
-from kontinual.spec import Loop
+from kontinual.spec import Loop, Trainer
 from kontinual.training.trainers.base import BaseTrainer
 
-__all__ = ["BUILT_IN", "check_trainers", "complete", "trainer"]
+__all__ = ["BUILT_IN", "check_trainer", "check_trainers", "complete", "trainer"]
 
 _HERE = "kontinual.training.trainers"
 BUILT_IN = {
@@ -66,8 +66,17 @@ def check_trainers(loop: Loop) -> None:
         TrainingError: a trainer is not to be had, or has no such parameter.
     """
     for declared in loop.training.trainers:
-        names = {**declared.fixed, **declared.search}
-        _check_names(declared.algorithm, trainer(declared.algorithm), names)
+        check_trainer(declared)
+
+
+def check_trainer(declared: Trainer) -> None:
+    """Find a mistake in the declaration of one trainer.
+
+    Raises:
+        TrainingError: it is not to be had, or has no such parameter.
+    """
+    names = {**declared.fixed, **declared.search}
+    _check_names(declared.algorithm, trainer(declared.algorithm), names)
 
 
 def _made(algorithm: str, found: type[BaseTrainer]) -> BaseTrainer:

@@ -142,3 +142,16 @@ def test_a_whole_table_becomes_one_span_once(lake, tmp_path, rows):
     assert (span.number, span.rows, span.source) == (1, 100, "table")
     assert ingest_table(lake, table=Path(table).as_uri()) == span
     assert len(lake.spans()) == 1
+
+
+def test_rows_that_a_repeated_call_passes_over_are_told(lake, loop, tmp_path, rows, caplog):
+    early, late = rows(40), rows(1, first=10_000)
+    path = tmp_path / "a.parquet"
+    pd.concat([early, late]).to_parquet(path)
+    declared = _with(loop, table="a.parquet")
+    ingest_history(declared, lake, base=str(tmp_path))
+    assert caplog.text == ""
+
+    pd.concat([early, rows(25, first=40), late]).to_parquet(path)
+    assert ingest_history(declared, lake, base=str(tmp_path)) == []
+    assert "25 rows are in no span, for they are not later than" in caplog.text

@@ -140,3 +140,28 @@ def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
     path = tmp_path / "nowhere.yaml"
     with pytest.raises(SpecError, match=r"nowhere\.yaml: the declaration can not be read"):
         load_loop(str(path))
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong", "message"),
+    [
+        (
+            "action: retrain",
+            "action: retrian",
+            "Input should be 'retrain', 'rollback' or 'notify', but got 'retrian'",
+        ),
+        (
+            "daily_budget: ",
+            "schedule: 1d\n  daily_budget: ",
+            "unknown key here; `schedule` stands at the top",
+        ),
+    ],
+)
+def test_a_mistake_shows_what_was_written(
+    flights_path: Path, right: str, wrong: str, message: str
+) -> None:
+    text = flights_path.read_text(encoding="utf-8")
+    assert right in text
+    with pytest.raises(InvalidLoop) as caught:
+        parse_loop(text.replace(right, wrong, 1))
+    assert message in str(caught.value)
