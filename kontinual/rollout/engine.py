@@ -8,7 +8,8 @@ deploying ─► measuring ─► observing ─► (next step: measuring …) �
 
 Because an action is idempotent and its phase is kept before it begins, a
 process that died is taken up where it was (`resume`) or undone (`abort`). The
-registry's champion is the truth: rolling back always means 100 % for it. Once
+registry's champion is the truth: rolling back always means 100 % for it. While the
+registry is silent, what it said last holds, unless it may have changed unseen. Once
 the challenger is champion there is nothing to go back to, and both finish.
 """
 
@@ -76,6 +77,7 @@ class Engine:
         state = RolloutState(
             loop=self.loop.name,
             champion=champion,
+            owner=champion,
             challenger=challenger,
             packages={v: self.registry.package(v) for v in versions},
             started_at=now,
@@ -101,7 +103,11 @@ class Engine:
         return RolloutResult.of(state)
 
     def undo(self, state: RolloutState, reason: str) -> None:
-        """Roll back, or finish if the challenger is champion already."""
+        """Roll back, or finish if the challenger is champion already.
+
+        Raises:
+            Exception: what ails the registry, where it alone knows the champion.
+        """
         if state.phase.ended:
             return
         swapped = self._champion(state) == state.challenger
@@ -150,7 +156,7 @@ class Engine:
             self.undo(state, _sentence(exc))
 
     def _deploy(self, state: RolloutState) -> None:
-        actual = self.registry.champion()
+        actual = self._champion(state)
         if actual != state.champion:
             was = _champion_text(state.champion)
             reason = f"judged against {was}, but {_champion_text(actual)} is in the registry"
@@ -206,9 +212,14 @@ class Engine:
             self.gateway.shift({state.challenger: 100})
         if self.registry.champion() != state.challenger:
             self.registry.set_champion(state.challenger, expected=state.champion)
+        state.owner = state.challenger
         self._enter(state, Phase.RETIRING)
 
     def _retire(self, state: RolloutState) -> None:
+        champion = self._champion(state)
+        if champion != state.challenger:
+            self._enter(state, Phase.ROLLING_BACK, f"{_champion_text(champion)} took over since")
+            return
         self._give_all(state, state.challenger)
         if state.champion is not None:
             self.gateway.retire(state.champion)
@@ -251,13 +262,16 @@ class Engine:
         return known if known and known.exists() else self.registry.package(version)
 
     def _champion(self, state: RolloutState) -> str | None:
-        """Whom traffic belongs to. A silent registry stops no retreat before the swap."""
+        """Whom traffic belongs to. A silent registry stops no retreat, unless it alone knows.
+
+        It does before it was first asked, and in the middle of a swap.
+        """
         try:
-            return self.registry.champion()
+            state.owner = self.registry.champion()
         except Exception:  # whatever ails the registry, traffic has to go back to somebody
-            if state.phase is Phase.PROMOTING:
+            if state.phase in {Phase.DEPLOYING, Phase.PROMOTING}:
                 raise
-            return state.champion
+        return state.owner
 
     def _enter(self, state: RolloutState, phase: Phase, reason: str = "") -> None:
         state.phase = phase

@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 
-from kontinual.errors import KontinualError
+from kontinual.errors import GatewayError, KontinualError
 from kontinual.rollout.engine import Engine, RolloutResult
 from kontinual.rollout.gateway import Gateway, Metrics, Registry
 from kontinual.rollout.state import RolloutStore
@@ -52,7 +52,8 @@ def rollout(
 
     Raises:
         RolloutBusy: another process is at work on a rollout of this loop.
-        GatewayError: not even the way back worked; the state stays for `resume`.
+        GatewayError: not even the way back worked, or an earlier rollout can not be settled;
+            the state stays for `resume`.
         KontinualError: challenger and champion are the same version.
     """
     if champion == challenger:
@@ -63,6 +64,10 @@ def rollout(
         if left is not None and not left.phase.ended:
             engine.undo(left, "left unfinished")
             engine.run(left)
+            if not left.phase.ended:
+                raise GatewayError(
+                    f"the rollout of version {left.challenger} has to end first: {left.reason}"
+                )
         return engine.run(engine.start(champion=champion, challenger=challenger))
 
 

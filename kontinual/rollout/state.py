@@ -56,6 +56,7 @@ class RolloutState(BaseModel):
 
     loop: str
     champion: str | None
+    owner: str | None = Field(description="the champion when the registry was last heard")
     challenger: str
     packages: dict[str, Path] = Field(description="model package of either version")
     phase: Phase = Phase.DEPLOYING

@@ -123,6 +123,7 @@ def restore(
     state = RolloutState(
         loop=loop.name,
         champion=champion,
+        owner=champion,
         challenger=version,
         packages={version: package},
         phase=Phase.PROMOTING,

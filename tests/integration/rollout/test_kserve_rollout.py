@@ -374,7 +374,9 @@ def _some_state(world: KServeWorld) -> Any:
     from kontinual.rollout import RolloutState
 
     times = {"started_at": world.now, "updated_at": world.now}
-    return RolloutState(loop="flights", champion="1", challenger="2", packages={}, **times)
+    return RolloutState(
+        loop="flights", champion="1", challenger="2", owner="1", packages={}, **times
+    )
 
 
 def test_two_rollouts_race_and_one_waits_its_turn(world: KServeWorld) -> None:

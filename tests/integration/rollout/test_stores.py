@@ -19,7 +19,8 @@ Opens = Callable[[], RolloutStore]
 
 def state(**changes: object) -> RolloutState:
     times = {"started_at": NOW, "updated_at": NOW}
-    fields = {"loop": "flights", "champion": "1", "challenger": "2", "packages": {}, **times}
+    versions = {"champion": "1", "owner": "1", "challenger": "2"}
+    fields = {"loop": "flights", **versions, "packages": {}, **times}
     return RolloutState.model_validate({**fields, **changes})
 
 

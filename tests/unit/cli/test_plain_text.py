@@ -69,8 +69,9 @@ def test_a_rollout_shows_its_reasons_as_they_are(words: str) -> None:
         weight=5, verdict="failed", reason=words, requests=1, started_at=NOW, ended_at=NOW
     )
     state = RolloutState(
-        loop="flights", champion="1", challenger="2", packages={}, phase=Phase.ROLLED_BACK,
-        steps=[step], reason=f"because {words}", started_at=NOW, updated_at=NOW,
+        loop="flights", champion="1", owner="1", challenger="2", packages={},
+        phase=Phase.ROLLED_BACK, steps=[step], reason=f"because {words}",
+        started_at=NOW, updated_at=NOW,
     )  # fmt: skip
     FolderStore.of(Settings(), "flights").save(state)
     told = shown("rollout", "status")

@@ -81,22 +81,43 @@ class FileRegistry:
         self._folder = folder
         self.down = False
         self.swaps: list[str] = []
+        self.calls = 0
+        self._silent = range(0)
+
+    def fall_silent(self, first: int, *, calls: int) -> None:
+        """Do not answer the n-th call from now on, and those after it."""
+        self.calls, self._silent = 0, range(first, first + calls)
+
+    def speak(self) -> None:
+        """Answer again."""
+        self._silent = range(0)
 
     def champion(self) -> str | None:
-        if self.down:
+        self._answer()
+        return self._crowned()
+
+    def _answer(self) -> None:
+        self.calls += 1
+        if self.down or self.calls in self._silent:
             raise ConnectionError("the registry is down")
+
+    def _crowned(self) -> str | None:
         return json.loads(self._path.read_text()) if self._path.exists() else None
 
     def set_champion(self, version: str, *, expected: str | None) -> None:
-        if self.champion() != expected:
-            raise PromotionConflict(f"champion is {self.champion()}, not {expected}")
+        """Silence comes before the swap, or after it, when only the answer is lost."""
+        self._answer()
+        if self._crowned() != expected:
+            raise PromotionConflict(f"champion is {self._crowned()}, not {expected}")
         self.swaps.append(version)
         self.crown(version)
+        self._answer()
 
     def crown(self, version: str) -> None:
         write_moved(self._path, json.dumps(version))
 
     def package(self, version: str) -> Path:
+        self._answer()
         return self._folder / f"package-{version}"
 
 
@@ -154,6 +175,36 @@ def grow(counts: Counts, key: str, by: float) -> None:
     counts[key] = counts.get(key, 0.0) + by
 
 
+class Killed(BaseException):
+    """The process is gone, as by SIGKILL: nothing of it runs any more."""
+
+
+class Mortal:
+    """Passes every call on, and dies before or after the n-th that changes something."""
+
+    def __init__(self, inner: object, fuse: list[int]) -> None:
+        self._inner = inner
+        self._fuse = fuse
+
+    def __getattr__(self, name: str) -> object:
+        found = getattr(self._inner, name)
+        if name not in {"deploy", "shift", "retire", "set_champion", "save"}:
+            return found
+
+        def call(*args: object, **options: object) -> object:
+            self._burn()
+            result = found(*args, **options)
+            self._burn()
+            return result
+
+        return call
+
+    def _burn(self) -> None:
+        self._fuse[0] -= 1
+        if self._fuse[0] == 0:
+            raise Killed
+
+
 class World:
     """All collaborators of a rollout, below one folder."""
 
@@ -192,6 +243,15 @@ class World:
             "store": self.store,
             "clock": self.clock,
             "sleep": self.sleep,
+        }
+
+    def mortal(self, fuse: int) -> dict[str, object]:
+        """Parts of a process that dies at the n-th change; 0: never."""
+        left = [fuse]
+        return {
+            "gateway": Mortal(self.gateway, left),
+            "registry": Mortal(self.registry, left),
+            "store": Mortal(self.store, left),
         }
 
     def assert_one_champion(self) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
-from rollout_world import Behaviour, World
+from rollout_world import Behaviour, Killed, World
 
 from kontinual.errors import KontinualError
 from kontinual.rollout import abort, resume, rollout
@@ -15,36 +15,6 @@ from kontinual.spec import Loop, Outcome, load_loop
 
 EXAMPLE = Path(__file__).parents[3] / "examples" / "flights" / "loop.yaml"
 HARMFUL = [Behaviour(errors=0.5), Behaviour(score=0.8), Behaviour(seconds=0.6)]
-
-
-class Killed(BaseException):
-    """The process is gone, as by SIGKILL: nothing of it runs any more."""
-
-
-class Mortal:
-    """Passes every call on, and dies before or after the n-th that changes something."""
-
-    def __init__(self, inner: object, fuse: list[int]) -> None:
-        self._inner = inner
-        self._fuse = fuse
-
-    def __getattr__(self, name: str) -> object:
-        found = getattr(self._inner, name)
-        if name not in {"deploy", "shift", "retire", "set_champion", "save"}:
-            return found
-
-        def call(*args: object, **options: object) -> object:
-            self._burn()
-            result = found(*args, **options)
-            self._burn()
-            return result
-
-        return call
-
-    def _burn(self) -> None:
-        self._fuse[0] -= 1
-        if self._fuse[0] == 0:
-            raise Killed
 
 
 class Rollouts(RuleBasedStateMachine):
@@ -72,7 +42,7 @@ class Rollouts(RuleBasedStateMachine):
         self.world.traffic.versions[challenger] = harm or Behaviour()
         if harm:
             self.harmful.add(challenger)
-        parts = {**self.world.parts, **self._mortal(fuse)}
+        parts = {**self.world.parts, **self.world.mortal(fuse)}
         try:
             rollout(
                 self.world.loop,
@@ -87,14 +57,14 @@ class Rollouts(RuleBasedStateMachine):
     @rule(fuse=st.integers(0, 20))
     def take_up_again(self, fuse: int) -> None:
         try:
-            resume(self.world.loop, **{**self.world.parts, **self._mortal(fuse)})
+            resume(self.world.loop, **{**self.world.parts, **self.world.mortal(fuse)})
         except Killed:
             return
         self.world.assert_one_champion()
 
     @rule(fuse=st.integers(0, 20))
     def give_up(self, fuse: int) -> None:
-        parts = {**self.world.parts_of_abort, **self._mortal(fuse)}
+        parts = {**self.world.parts_of_abort, **self.world.mortal(fuse)}
         try:
             abort(self.world.loop, **parts, who="Ada")
         except Killed:
@@ -114,6 +84,32 @@ class Rollouts(RuleBasedStateMachine):
             pass
         finally:
             self.world.gateway.broken = set()
+
+    @rule(fuse=st.integers(0, 20), first=st.integers(1, 6), calls=st.sampled_from([1, 2, 1000]))
+    def give_up_while_the_registry_is_silent(self, fuse: int, first: int, calls: int) -> None:
+        self.world.registry.fall_silent(first, calls=calls)
+        try:
+            self.give_up(fuse)
+        except ConnectionError:
+            pass
+        finally:
+            self.world.registry.speak()
+
+    @rule(fuse=st.integers(0, 40), first=st.integers(1, 8), calls=st.sampled_from([1, 2, 1000]))
+    def roll_out_while_the_registry_is_silent(self, fuse: int, first: int, calls: int) -> None:
+        champion = self.world.registry.champion()
+        self.latest += 1
+        challenger = str(self.latest)
+        self.world.traffic.versions[challenger] = Behaviour()
+        self.world.registry.fall_silent(first, calls=calls)
+        parts = {**self.world.parts, **self.world.mortal(fuse)}
+        try:
+            rollout(self.world.loop, champion=champion, challenger=challenger, **parts)
+        except (ConnectionError, Killed):
+            return
+        finally:
+            self.world.registry.speak()
+        self.world.assert_one_champion()
 
     @invariant()
     def champion_is_deployed_and_traffic_is_whole(self) -> None:
@@ -135,15 +131,6 @@ class Rollouts(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         shutil.rmtree(self.folder)
-
-    def _mortal(self, fuse: int) -> dict[str, object]:
-        left = [fuse]
-        world = self.world
-        return {
-            "gateway": Mortal(world.gateway, left),
-            "registry": Mortal(world.registry, left),
-            "store": Mortal(world.store, left),
-        }
 
 
 TestRollouts = Rollouts.TestCase

@@ -119,6 +119,7 @@ def test_a_rollout_that_was_left_unfinished_is_undone_first(back: World) -> None
     state = RolloutState(
         loop="flights",
         champion="3",
+        owner="3",
         challenger="2",
         packages={},
         phase=Phase.OBSERVING,

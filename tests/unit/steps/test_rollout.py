@@ -53,6 +53,7 @@ def state(phase: Phase) -> RolloutState:
     return RolloutState(
         loop="flights",
         champion="6",
+        owner="6",
         challenger="7",
         packages={},
         phase=phase,
