@@ -108,6 +108,16 @@ class CounterWatch(BaseModel):
     last: dict[str, Counts]
     grown: dict[str, Counts] = Field(default_factory=dict)
 
+    @classmethod
+    def after(cls, before: "CounterWatch | None", first: Mapping[str, Counts]) -> "CounterWatch":
+        """Follow on from a reading, and for what it lacks from what was last seen before.
+
+        Prometheus knows no counters of an instance whose last scrape failed; without
+        this, all its past would count again when it comes back.
+        """
+        seen = before.last if before else {}
+        return cls(last={v: {**seen.get(v, {}), **counts} for v, counts in first.items()})
+
     def update(self, now: Mapping[str, Counts], *, new: str) -> None:
         """Take up a later reading; `new` is the version that began at 0."""
         for version, counts in now.items():

@@ -29,7 +29,7 @@ class Observer:
         except MetricsUnavailable as exc:
             state.last_verdict = f"no step begins unwatched: {exc}"
             return False
-        state.watch = CounterWatch(last={v: dict(counts) for v, counts in first.items()})
+        state.watch = CounterWatch.after(state.watch, first)
         return True
 
     def look(self, state: RolloutState, now: datetime) -> RolloutStep | None:
@@ -59,7 +59,6 @@ class Observer:
         """Keep the counts of a step that has passed, for the judgement of the next ones."""
         if self._concurrent(state):
             state.shared = [*state.shared, self._step(state)]
-        state.watch = None
 
     def _judgement(self, state: RolloutState) -> Judgement:
         try:

@@ -42,6 +42,14 @@ def test_an_instance_that_can_not_be_scraped_for_a_while_is_no_restart() -> None
     assert followed.tally("1").requests == 20
 
 
+def test_an_instance_that_can_not_be_scraped_when_a_step_begins_does_not_count_its_past() -> None:
+    before = watch(v1={"a|requests": 100}, v2={})
+    before.update({"1": {"a|requests": 200}, "2": {"b|requests": 90}}, new="2")
+    followed = CounterWatch.after(before, {"1": {}, "2": {}})
+    followed.update({"1": {"a|requests": 205}, "2": {"b|requests": 97}}, new="2")
+    assert (followed.tally("1").requests, followed.tally("2").requests) == (5, 7)
+
+
 def test_the_past_of_a_stable_replica_seen_late_does_not_count() -> None:
     followed = watch(v1={"a|requests": 100})
     followed.update({"1": {"a|requests": 100, "b|requests": 90_000}}, new="2")
