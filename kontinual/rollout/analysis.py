@@ -21,6 +21,7 @@ from kontinual.spec import Rollout
 __all__ = ["Check", "Judgement", "Verdict", "judge", "quantile"]
 
 TESTS = 5  # errors beside the stable version, errors alone, latency, scores, log loss
+SLOW_SHARE = 0.01  # above a 99th percentile
 MIN_LATENCY_REQUESTS = 100  # below, a 99th percentile is the slowest request
 UNNOTICED_SECONDS = 0.020  # nobody waits for less, and tiny latencies double by chance
 MIN_OUTCOMES_TO_FAIL = 30  # below, a mean of log losses is far from normal
@@ -67,15 +68,16 @@ def judge(
         rules: the declaration's limits.
         earlier: the same for each step before that both versions shared.
         outcomes: both versions since the first label of a canary's prediction came.
-        concurrent: False when the canary has all the traffic. Errors and latency are then
-            compared with the stable version of the steps before; scores, which follow the
-            hour, are not.
+        concurrent: False when the canary has all the traffic, and `step` has no stable side.
+            Errors and latency are then compared with the stable version of the steps
+            before; scores, which follow the hour, are not.
     """
-    if not concurrent:
-        step = Comparison(step.canary, Tally.summed(c.stable for c in earlier))
+    pooled = Comparison(*(Tally.summed(side) for side in zip(*[*earlier, step], strict=True)))
     checks = [
-        _errors(step, earlier, rules) if concurrent else _errors_alone(step, rules),
-        _latency(step, earlier, rules),
+        _errors(step, earlier, rules)
+        if concurrent
+        else _errors_alone(step.canary.failures, pooled.stable.failures, rules),
+        _latency(step if concurrent else Comparison(step.canary, pooled.stable), pooled, rules),
         _scores(step, earlier, rules)
         if concurrent
         else Check(name="scores", verdict=Verdict.UNJUDGED, reason="no stable scores beside it"),
@@ -122,14 +124,19 @@ def _errors(step: Comparison, earlier: Sequence[Comparison], rules: Rollout) -> 
     )
 
 
-def _errors_alone(step: Comparison, rules: Rollout) -> Check:
-    """The share of errors of the steps before is taken as known; 0 if there were none."""
-    canary = step.canary.failures
-    allowed = min(step.stable.failures.mean + max(rules.checks.max_error_rate_rise, 1e-6), 0.999)
+def _errors_alone(canary: Sample, stable: Sample, rules: Rollout) -> Check:
+    """Compared with all that failed in the steps before, or with none if there were no steps."""
+    limit = rules.checks.max_error_rate_rise
+    allowed = min(stable.mean + max(limit, 1e-6), 0.999)
     seen = (
         f"{_percent(canary.mean)} of {canary.count:.0f} requests failed (limit {_percent(allowed)})"
     )
-    if _shown(excess_evidence(canary.total, canary.count, share=allowed), rules):
+    evidence = (
+        rise_evidence([(canary, stable)], limit=limit)
+        if stable.count
+        else excess_evidence(canary.total, canary.count, share=allowed)
+    )
+    if _shown(evidence, rules):
         return Check(name="errors", verdict=Verdict.FAILED, reason=seen)
     return _waiting("errors", canary, "canary", rules) or _within(
         "errors", canary.mean <= allowed, seen
@@ -152,25 +159,30 @@ def _scores(step: Comparison, earlier: Sequence[Comparison], rules: Rollout) -> 
     )
 
 
-def _latency(step: Comparison, earlier: Sequence[Comparison], rules: Rollout) -> Check:
+def _latency(step: Comparison, pooled: Comparison, rules: Rollout) -> Check:
     """Hypothesis: at most 1 % of canary requests are slower than the limit on the p99.
 
-    The stable p99 is taken as known; it rests on more requests than the canary's.
+    A p99 of few stable requests misses slow ones that come now and then, so the canary
+    has to have 1 % more of them than the stable version, too.
     """
-    pooled = Comparison(*(Tally.summed(side) for side in zip(*[*earlier, step], strict=True)))
-    requests, slow, limit = _slow(pooled, rules.checks.max_p99_ratio)
-    if requests and _shown(excess_evidence(slow, requests, share=0.01), rules):
+    canary, stable, limit = _slow(pooled, rules.checks.max_p99_ratio)
+    evidence = min(
+        excess_evidence(canary.total, canary.count, share=SLOW_SHARE),
+        rise_evidence([(canary, stable)], limit=SLOW_SHARE),
+    )
+    if _count(pooled.stable) >= MIN_LATENCY_REQUESTS and _shown(evidence, rules):
         reason = (
-            f"{slow:.0f} of {requests:.0f} canary requests took over {_milliseconds(limit)}, "
-            f"{rules.checks.max_p99_ratio:g} times the stable 99th percentile"
+            f"{canary.total:.0f} of {canary.count:.0f} canary requests took over "
+            f"{_milliseconds(limit)}, {rules.checks.max_p99_ratio:g} times the stable "
+            "99th percentile"
         )
         return Check(name="latency", verdict=Verdict.FAILED, reason=reason)
     if min(_count(step.canary), _count(step.stable)) < MIN_LATENCY_REQUESTS:
         return Check(name="latency", verdict=Verdict.UNJUDGED, reason="too few requests for a p99")
-    canary, stable = (quantile(side.latencies, 0.99) for side in step)
-    within = canary <= max(rules.checks.max_p99_ratio * stable, UNNOTICED_SECONDS)
+    slowest, usual = (quantile(side.latencies, 1 - SLOW_SHARE) for side in step)
+    within = slowest <= max(rules.checks.max_p99_ratio * usual, UNNOTICED_SECONDS)
     reason = (
-        f"p99 {_milliseconds(canary)} against {_milliseconds(stable)} "
+        f"p99 {_milliseconds(slowest)} against {_milliseconds(usual)} "
         f"(limit {rules.checks.max_p99_ratio:g} times)"
     )
     return _within("latency", within, reason)
@@ -217,17 +229,17 @@ def _count(tally: Tally) -> float:
     return tally.latencies[-1][1] if tally.latencies else 0.0
 
 
-def _slow(pooled: Comparison, ratio: float) -> tuple[float, float, float]:
-    """Canary requests, those above the limit, and the limit: the next bound of the histogram."""
-    stable = quantile(pooled.stable.latencies, 0.99)
-    wanted = max(ratio * stable, UNNOTICED_SECONDS)
-    requests = _count(pooled.canary)
-    if _count(pooled.stable) < MIN_LATENCY_REQUESTS:
-        return 0.0, 0.0, wanted
-    for bound, cumulated in pooled.canary.latencies:
-        if bound >= wanted:
-            return requests, requests - cumulated, bound
-    return requests, 0.0, wanted
+def _slow(pooled: Comparison, ratio: float) -> tuple[Sample, Sample, float]:
+    """Each request as 1 (above the limit) or 0, and the limit: the next bound of the histogram."""
+    wanted = max(ratio * quantile(pooled.stable.latencies, 1 - SLOW_SHARE), UNNOTICED_SECONDS)
+    bounds = (bound for bound, _ in pooled.canary.latencies if bound >= wanted)
+    limit = next(bounds, math.inf)
+    return _above(pooled.canary, limit), _above(pooled.stable, limit), limit
+
+
+def _above(tally: Tally, limit: float) -> Sample:
+    below = max((count for bound, count in tally.latencies if bound <= limit), default=0.0)
+    return Sample(_count(tally), _count(tally) - below, _count(tally) - below)
 
 
 def _percent(share: float) -> str:

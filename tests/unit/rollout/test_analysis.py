@@ -110,6 +110,52 @@ def test_alone_with_all_the_traffic_the_canary_is_held_to_the_errors_of_before()
     assert verdict(tally(100, score=0.9), Tally(), **alone) is Verdict.PASSED  # hours differ
 
 
+@pytest.mark.parametrize("rate", [0.03, 0.1])
+def test_errors_that_the_stable_version_had_as_often_do_not_fail_the_canary_alone(
+    rate: float,
+) -> None:
+    """Few stable requests know the rate badly; looked at 60 times with all the traffic."""
+    random = np.random.default_rng(5)
+    failed = 0
+    for _ in range(150):
+        before = [tally(60, errors=random.binomial(60, rate)) for _ in range(2)]
+        shared = {"earlier": [Comparison(*before)], "concurrent": False}
+        errors = (random.random(3000) < rate).cumsum()
+        failed += any(
+            verdict(tally(n, errors=errors[n - 1]), Tally(), **shared) is Verdict.FAILED
+            for n in range(50, 3001, 50)
+        )
+    assert failed / 150 <= RULES.alpha / 5
+
+
+@pytest.mark.parametrize("rate", [0.015, 0.03])
+def test_slow_answers_that_the_stable_version_had_as_often_do_not_fail_the_canary(
+    rate: float,
+) -> None:
+    random = np.random.default_rng(6)
+    failed = 0
+    for _ in range(150):
+        before = [tally(150, slow=random.binomial(150, rate)) for _ in range(2)]
+        shared = {"earlier": [Comparison(*before)], "concurrent": False}
+        slow = (random.random(3000) < rate).cumsum()
+        failed += any(
+            verdict(tally(n, slow=slow[n - 1]), Tally(), **shared) is Verdict.FAILED
+            for n in range(100, 3001, 100)
+        )
+    assert failed / 150 <= RULES.alpha / 5
+
+
+def test_alone_a_p99_needs_as_many_stable_requests_as_beside_them() -> None:
+    def latency(stable: int) -> Verdict:
+        shared = Comparison(tally(stable), tally(stable))
+        canary = Comparison(tally(1000, slow=60), Tally())
+        judged = judge(canary, rules=RULES, earlier=[shared], concurrent=False)
+        return next(check.verdict for check in judged.checks if check.name == "latency")
+
+    assert latency(99) is Verdict.UNJUDGED
+    assert latency(100) is Verdict.FAILED
+
+
 def test_a_plan_of_one_step_is_judged_by_errors_alone() -> None:
     assert verdict(tally(100), Tally(), concurrent=False) is Verdict.PASSED
     assert verdict(tally(100, errors=30), Tally(), concurrent=False) is Verdict.FAILED
