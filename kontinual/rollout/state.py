@@ -28,6 +28,9 @@ __all__ = [
 ]
 
 
+LOOK_SECONDS = 10.0
+
+
 class RolloutBusy(KontinualError):
     """Another process is at work on a rollout of this loop."""
 
@@ -144,6 +147,7 @@ class FolderStore:
         self.folder = folder
         self.path = folder / "rollout.json"
         self._abort = folder / "abort"
+        self._at_work = folder / "at-work.lock"
 
     @classmethod
     def of(cls, settings: Settings, loop: str) -> "FolderStore":
@@ -169,10 +173,10 @@ class FolderStore:
 
     @contextmanager
     def lock(self, *, timeout: float = 0.0) -> Iterator[None]:
-        """Be the only one at work; the system frees the lock of a process that dies."""
+        """Be the only one at work; the system frees the locks of a process that dies."""
         try:
             # One of its own for each caller: within one process, too, there is one at work.
-            with FileLock(self.folder / "rollout.lock").acquire(timeout=timeout):
+            with FileLock(self.folder / "rollout.lock").acquire(timeout=timeout), self._seen():
                 yield
         except Timeout as exc:
             raise RolloutBusy(
@@ -180,13 +184,17 @@ class FolderStore:
                 "wait for it, or end it by `kontinual rollout abort`"
             ) from exc
 
+    def _seen(self) -> AbstractContextManager[object]:
+        """A second lock for others to look at: who looks has it a moment, and is waited for."""
+        return FileLock(self._at_work).acquire(timeout=LOOK_SECONDS, poll_interval=0.005)
+
     def busy(self) -> bool:
         if not self.folder.is_dir():
             return False
         try:
-            with self.lock():
+            with FileLock(self._at_work).acquire(timeout=0):
                 return False
-        except RolloutBusy:
+        except Timeout:
             return True
 
     def ask_to_abort(self, who: str) -> None:

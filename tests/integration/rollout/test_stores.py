@@ -11,6 +11,7 @@ from kontinual.errors import KontinualError
 from kontinual.rollout import FolderStore, Phase, RolloutBusy, RolloutState, RolloutStore
 from kontinual.spec import load_loop
 from tests.cluster.imitation.kserve.controller import Cluster
+from tests.repeating import repeating
 
 EXAMPLE = Path(__file__).parents[3] / "examples" / "flights" / "loop.yaml"
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -71,6 +72,13 @@ class TestFolderStore(StoreContract):
     @pytest.fixture
     def opens(self, tmp_path: Path) -> Opens:
         return lambda: FolderStore(tmp_path)
+
+    def test_who_only_looks_keeps_nobody_from_work(self, opens: Opens) -> None:
+        looking = opens()
+        with repeating(lambda: looking.busy(), pause=0.0):
+            for _ in range(200):
+                with opens().lock():
+                    pass
 
 
 class TestClusterStore(StoreContract):
