@@ -78,7 +78,13 @@ class Collector:
         }
 
     def outcomes(
-        self, versions: list[str], since: datetime, until: datetime | None, labelled: float
+        self,
+        versions: list[str],
+        since: datetime,
+        until: datetime | None,
+        *,
+        labelled: float,
+        clip: float,
     ) -> Cohort:
         """Versions compared on predictions of the same time."""
         if until is not None and since >= until:
@@ -89,7 +95,7 @@ class Collector:
             )
         except Forgotten as exc:
             raise HTTPException(410, str(exc)) from exc
-        return cohort(rows, versions=versions, labelled=labelled)
+        return cohort(rows, versions=versions, labelled=labelled, clip=clip)
 
     def meant(self, store: str | None) -> None:
         """Refuse who means another store: its numbers say nothing about the rows of this one."""
@@ -213,14 +219,16 @@ def _add_reading(app: FastAPI, collector: Collector) -> None:
         since: AwareDatetime,
         until: AwareDatetime | None = None,
         labelled: Annotated[float, Query(gt=0, le=1)] = 0.9,
+        clip: Annotated[float, Query(ge=0, lt=0.5)] = 0.0,
     ) -> Cohort:
         """How versions do on predictions of the same time.
 
         Of their predictions that arrived in [since, until), now at the latest, the longest
         beginning of which each version's share of labels is at least `labelled`: labels
-        that come first are not like the rest (see `kontinual.collector.cohort`).
+        that come first are not like the rest (see `kontinual.collector.cohort`). Scores
+        count as `clip` away from 0 and 1 at the least.
         """
-        return collector.outcomes(version, since, until, labelled)
+        return collector.outcomes(version, since, until, labelled=labelled, clip=clip)
 
     @app.get("/api/v1/store")
     def store() -> dict[str, str | int]:

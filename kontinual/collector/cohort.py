@@ -20,17 +20,20 @@ __all__ = ["COHORT_LIMIT", "beginning", "cohort"]
 COHORT_LIMIT = 200_000
 
 
-def cohort(rows: Sequence[Answered], *, versions: Sequence[str], labelled: float) -> Cohort:
+def cohort(
+    rows: Sequence[Answered], *, versions: Sequence[str], labelled: float, clip: float = 0.0
+) -> Cohort:
     """The outcomes of the rows' longest beginning that has its labels.
 
     Args:
         rows: in order of arrival.
         versions: one entry of the outcomes for each, in this order.
         labelled: share of each version's rows that has to have a label, in (0, 1].
+        clip: scores count as this far from 0 and 1 at the least, which bounds the losses.
     """
     rows = rows[: beginning(rows, labelled=labelled)]
     until = datetime.fromtimestamp(rows[-1].arrived, UTC) if rows else None
-    return Cohort(until, [_outcomes(rows, version) for version in versions])
+    return Cohort(until, [_outcomes(rows, version, clip) for version in versions])
 
 
 def beginning(rows: Sequence[Answered], *, labelled: float) -> int:
@@ -54,9 +57,9 @@ def beginning(rows: Sequence[Answered], *, labelled: float) -> int:
     return int(ends[-1]) + 1 if len(ends) else 0
 
 
-def _outcomes(rows: Sequence[Answered], version: str) -> VersionOutcomes:
+def _outcomes(rows: Sequence[Answered], version: str, clip: float) -> VersionOutcomes:
     own = [row for row in rows if row.version == version]
-    losses = [log_loss(row.score, row.label) for row in own if row.label is not None]
+    losses = [log_loss(row.score, row.label, clip=clip) for row in own if row.label is not None]
     return VersionOutcomes(
         version=version,
         predictions=len(own),

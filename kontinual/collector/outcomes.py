@@ -153,10 +153,16 @@ def _groups(loop: Loop, name: str) -> dict[str, None]:
     return dict.fromkeys([*vocabulary, "unseen", "null"])
 
 
-def log_loss(score: float, label: int) -> float:
-    """What a score costs when this is the label, in nats; never infinity."""
-    chance = score if label else 1 - score
-    return -math.log(min(max(chance, EPSILON), 1 - EPSILON))
+def log_loss(score: float, label: int, *, clip: float = EPSILON) -> float:
+    """What a score costs when this is the label, in nats; never infinity.
+
+    Args:
+        score: the probability of label 1.
+        label: 0 or 1.
+        clip: the score counts as this far from 0 and 1 at the least.
+    """
+    chance, clip = score if label else 1 - score, max(clip, EPSILON)
+    return -math.log(min(max(chance, clip), 1 - clip))
 
 
 def _values(row: Matured) -> dict[str, float]:

@@ -221,6 +221,8 @@ def test_versions_are_compared_on_the_time_that_has_its_labels(
         ("1", 1, 1, pytest.approx(-log(0.5)), pytest.approx(log(0.5) ** 2)),
         ("9", 0, 0, 0, 0),
     ]
+    clipped = client.get("/api/v1/outcomes", params={**query, "clip": 0.4}).json()
+    assert clipped["outcomes"][0]["log_loss_sum"] == pytest.approx(-log(0.6))
     less = client.get("/api/v1/outcomes", params={**query, "labelled": 0.5}).json()
     assert [o["predictions"] for o in less["outcomes"]] == [1, 2, 0]
 
@@ -251,6 +253,7 @@ def test_a_time_without_predictions_has_no_outcomes(
         ({"labelled": 0}, "labelled"),
         ({"labelled": 1.01}, "labelled"),
         ({"labelled": "nan"}, "labelled"),
+        ({"clip": 0.5}, "clip"),
     ],
 )
 def test_a_comparison_that_can_not_be_is_refused(

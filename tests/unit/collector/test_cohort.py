@@ -111,3 +111,10 @@ def test_a_certain_and_wrong_score_costs_what_it_costs_the_counters() -> None:
     (found,) = cohort(rows((0, "1", 1), score=0.0), versions=["1"], labelled=1).outcomes
     assert found.log_loss_sum == pytest.approx(16.12, abs=0.01)
     assert found.log_loss_squares == pytest.approx(found.log_loss_sum**2)
+
+
+@pytest.mark.parametrize(("score", "label"), [(0.0, 1), (0.005, 1), (1.0, 0)])
+def test_clipped_scores_bound_what_one_row_can_cost(score: float, label: int) -> None:
+    answered = rows((0, "1", label), score=score)
+    (found,) = cohort(answered, versions=["1"], labelled=1, clip=0.01).outcomes
+    assert found.log_loss_sum == pytest.approx(-math.log(0.01))
