@@ -8,7 +8,7 @@ KontinualError
 ├── ModelPackageError    a model package is damaged or does not fit the loop
 ├── PromotionConflict    the champion is not the one that was expected
 ├── GatewayError         traffic could not be shifted, or its state is unknown
-├── MetricsUnavailable   Prometheus could not be asked (not: it had no data)
+├── MetricsUnavailable   Prometheus or the collector could not be asked (not: there is no data)
 ├── LedgerError          an entry could not be written or the chain is broken
 ├── ServiceError         a process of the local stack did not come up or died
 ├── ClusterError         an API of the cluster refused, or did not answer
@@ -73,7 +73,7 @@ class GatewayError(KontinualError):
 
 
 class MetricsUnavailable(KontinualError):
-    """Prometheus could not be asked. Distinct from an answer without data."""
+    """Prometheus, or the collector, could not be asked. Distinct from an answer without data."""
 
 
 class LedgerError(KontinualError):

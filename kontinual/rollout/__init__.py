@@ -4,8 +4,16 @@ from kontinual.rollout.analysis import Check, Judgement, Verdict, judge
 from kontinual.rollout.counts import Comparison, CounterWatch, Counts, Tally
 from kontinual.rollout.engine import Engine, RolloutResult
 from kontinual.rollout.envoy import EnvoyGateway
-from kontinual.rollout.gateway import Gateway, Metrics, Predictors, Registry, check_weights
+from kontinual.rollout.gateway import (
+    Gateway,
+    Metrics,
+    Outcomes,
+    Predictors,
+    Registry,
+    check_weights,
+)
 from kontinual.rollout.open import open_rollout, open_store
+from kontinual.rollout.outcomes import CollectorOutcomes
 from kontinual.rollout.plan import Plan
 from kontinual.rollout.prometheus import PrometheusMetrics
 from kontinual.rollout.run import abort, resume, rollout, utc_now
@@ -13,6 +21,7 @@ from kontinual.rollout.state import FolderStore, Phase, RolloutBusy, RolloutStat
 
 __all__ = [
     "Check",
+    "CollectorOutcomes",
     "Comparison",
     "CounterWatch",
     "Counts",
@@ -22,6 +31,7 @@ __all__ = [
     "Gateway",
     "Judgement",
     "Metrics",
+    "Outcomes",
     "Phase",
     "Plan",
     "Predictors",

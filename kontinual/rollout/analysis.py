@@ -14,11 +14,12 @@ from enum import StrEnum
 
 from pydantic import BaseModel
 
+from kontinual.errors import MetricsUnavailable
 from kontinual.rollout.counts import Comparison, Tally
 from kontinual.rollout.sequential import Sample, excess_evidence, rise_evidence
 from kontinual.spec import Rollout
 
-__all__ = ["Check", "Judgement", "Verdict", "judge", "quantile"]
+__all__ = ["SCORE_CLIP", "Check", "Judgement", "Stratum", "Verdict", "judge", "quantile"]
 
 TESTS = 5  # errors beside the stable version, errors alone, latency, scores, log loss
 SLOW_SHARE = 0.01  # above a 99th percentile
@@ -26,6 +27,13 @@ MIN_LATENCY_REQUESTS = 100  # below, a 99th percentile is the slowest request
 UNNOTICED_SECONDS = 0.020  # nobody waits for less, and tiny latencies double by chance
 MIN_OUTCOMES_TO_FAIL = 30  # below, a mean of log losses is far from normal
 MIN_OUTCOMES_TO_WAIT = 200
+SCORE_CLIP = 0.01
+"""Of scores, before their log loss is taken: a few that were certain and wrong would cost 16
+nats each otherwise, and who has seen none of them yet would seem sure to be better."""
+WORST_LOG_LOSS = -math.log(SCORE_CLIP)
+
+Stratum = tuple[Sample, Sample]
+"""Canary and stable, observed at the same time."""
 
 
 class Verdict(StrEnum):
@@ -58,7 +66,7 @@ def judge(
     *,
     rules: Rollout,
     earlier: Sequence[Comparison] = (),
-    outcomes: Comparison | None = None,
+    outcomes: Sequence[Stratum] | MetricsUnavailable = (),
     concurrent: bool = True,
 ) -> Judgement:
     """Judge a step by what was counted so far.
@@ -67,7 +75,8 @@ def judge(
         step: both versions since the step began.
         rules: the declaration's limits.
         earlier: the same for each step before that both versions shared.
-        outcomes: both versions since the first label of a canary's prediction came.
+        outcomes: log losses of what both versions predicted in each step, as far as labels
+            are in; or why they can not be had.
         concurrent: False when the canary has all the traffic, and `step` has no stable side.
             Errors and latency are then compared with the stable version of the steps
             before; scores, which follow the hour, are not.
@@ -188,26 +197,42 @@ def _latency(step: Comparison, pooled: Comparison, rules: Rollout) -> Check:
     return _within("latency", within, reason)
 
 
-def _log_loss(outcomes: Comparison | None, rules: Rollout) -> Check:
-    limit = rules.checks.max_log_loss_rise
-    canary, stable = (
-        (outcomes.canary.log_losses, outcomes.stable.log_losses)
-        if outcomes
-        else (Sample(), Sample())
-    )
-    rows = min(canary.count, stable.count)
+def _log_loss(outcomes: Sequence[Stratum] | MetricsUnavailable, rules: Rollout) -> Check:
+    """By steps, too: a label that comes late speaks of when its prediction was made."""
+    if isinstance(outcomes, MetricsUnavailable):
+        return Check(name="log_loss", verdict=Verdict.INCONCLUSIVE, reason=str(outcomes))
+    strata = [pair for pair in outcomes if min(sample.count for sample in pair) > 0]
+    canary, stable = (_summed([pair[side] for pair in strata]) for side in (0, 1))
+    rows, limit = min(canary.count, stable.count), rules.checks.max_log_loss_rise
     if rows < MIN_OUTCOMES_TO_FAIL:
         return Check(name="log_loss", verdict=Verdict.UNJUDGED, reason="too few labels yet")
+    rise = _rise(strata)
     seen = (
-        f"log loss {canary.mean:.3f} over {canary.count:.0f} labels against {stable.mean:.3f} "
-        f"over {stable.count:.0f} (limit +{limit:g})"
+        f"log loss {canary.mean:.3f} over {canary.count:.0f} labels against "
+        f"{canary.mean - rise:.3f} over {stable.count:.0f} of the same time (limit +{limit:g})"
     )
-    if _shown(rise_evidence([(canary, stable)], limit=limit), rules):
+    shares = [(_share_of_worst(c), _share_of_worst(s)) for c, s in strata]
+    if _shown(rise_evidence(shares, limit=limit / WORST_LOG_LOSS), rules):
         return Check(name="log_loss", verdict=Verdict.FAILED, reason=seen)
-    if canary.mean - stable.mean <= limit:
+    if rise <= limit:
         return Check(name="log_loss", verdict=Verdict.PASSED, reason=seen)
     verdict = Verdict.INCONCLUSIVE if rows >= MIN_OUTCOMES_TO_WAIT else Verdict.UNJUDGED
     return Check(name="log_loss", verdict=verdict, reason=seen)
+
+
+def _rise(strata: Sequence[Stratum]) -> float:
+    """Mean difference, where each stratum weighs as much as its smaller side lets it tell."""
+    weights = [c.count * s.count / (c.count + s.count) for c, s in strata]
+    rises = [w * (c.mean - s.mean) for w, (c, s) in zip(weights, strata, strict=True)]
+    return sum(rises) / sum(weights)
+
+
+def _share_of_worst(losses: Sample) -> Sample:
+    return Sample(losses.count, losses.total / WORST_LOG_LOSS, losses.squares / WORST_LOG_LOSS**2)
+
+
+def _summed(samples: Sequence[Sample]) -> Sample:
+    return Sample(sum(s.count for s in samples), sum(s.total for s in samples))
 
 
 def _shown(evidence: float, rules: Rollout, *, sides: int = 1) -> bool:

@@ -20,7 +20,7 @@ Counts = dict[str, float]
 """Values of one version's counters by `instance|kind` or `instance|kind|bin`.
 
 Kinds: requests, errors (5xx), latency (bin: upper bound in seconds, cumulative), score (bin),
-score_sum, outcomes, log_loss, outcome0 and outcome1 (bin: of the score, by label).
+score_sum.
 """
 
 _MIDPOINTS = (np.arange(SCORE_BINS) + 0.5) / SCORE_BINS
@@ -59,21 +59,10 @@ class Tally(BaseModel):
     @property
     def scores(self) -> Sample:
         """Scores, with the exact sum where it is counted and the spread from the bins."""
-        bins = self._binned("score")
+        bins = np.array([self.of(f"score|{i}") for i in range(SCORE_BINS)])
         rows = float(bins.sum())
         return Sample(
             rows, self.of("score_sum") or float(bins @ _MIDPOINTS), float(bins @ _MIDPOINTS**2)
-        )
-
-    @property
-    def log_losses(self) -> Sample:
-        """Log losses of the rows whose label came; the spread from the bins of their scores."""
-        rows = self.of("outcomes")
-        losses = {"outcome0": -np.log1p(-_MIDPOINTS), "outcome1": -np.log(_MIDPOINTS)}
-        squares = sum(float(self._binned(kind) @ loss**2) for kind, loss in losses.items())
-        # The bins are coarse: the spread may not contradict the exact mean.
-        return Sample(
-            rows, self.of("log_loss"), max(squares, self.of("log_loss") ** 2 / max(rows, 1))
         )
 
     @property
@@ -85,9 +74,6 @@ class Tally(BaseModel):
             if key.startswith("latency|")
         ]
         return sorted(pairs)
-
-    def _binned(self, kind: str) -> np.ndarray:
-        return np.array([self.of(f"{kind}|{i}") for i in range(SCORE_BINS)])
 
 
 class Comparison(NamedTuple):

@@ -24,7 +24,7 @@ from tenacity import Retrying, stop_after_attempt, wait_exponential
 
 from kontinual.errors import GatewayError, KontinualError
 from kontinual.interrupt import Interrupted, sigterm_interrupts
-from kontinual.rollout.gateway import Gateway, Metrics, Registry
+from kontinual.rollout.gateway import Gateway, Metrics, Outcomes, Registry
 from kontinual.rollout.observe import Observer
 from kontinual.rollout.plan import Plan
 from kontinual.rollout.state import Phase, RolloutState, RolloutStore
@@ -64,6 +64,7 @@ class Engine:
     loop: Loop
     gateway: Gateway
     metrics: Metrics
+    outcomes: Outcomes
     registry: Registry
     store: RolloutStore
     clock: Callable[[], datetime]
@@ -283,7 +284,7 @@ class Engine:
     @property
     def _observer(self) -> Observer:
         plan = Plan.of(self.loop.rollout, speedup=self.speedup)
-        return Observer(self.metrics, plan, self.loop.rollout)
+        return Observer(self.metrics, self.outcomes, plan, self.loop.rollout)
 
 
 def _sentence(exc: Exception) -> str:

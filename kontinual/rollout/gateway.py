@@ -1,17 +1,19 @@
-"""What a rollout needs of the world: a gateway, the registry, and counters.
+"""What a rollout needs of the world: a gateway, the registry, counters and labels.
 
 Every method may be called again after a crash, so each is idempotent: asking
 for what is already so does nothing and succeeds.
 """
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Protocol
 
 from kontinual.errors import GatewayError
 from kontinual.rollout.counts import Counts
+from kontinual.rollout.sequential import Sample
 
-__all__ = ["Gateway", "Metrics", "Predictors", "Registry", "check_weights"]
+__all__ = ["Gateway", "Metrics", "Outcomes", "Predictors", "Registry", "check_weights"]
 
 
 class Gateway(Protocol):
@@ -87,6 +89,23 @@ class Metrics(Protocol):
 
         Raises:
             MetricsUnavailable: they could not be asked for. That is not "no data".
+        """
+
+
+class Outcomes(Protocol):
+    """Where predictions meet their labels."""
+
+    def read(
+        self, versions: Sequence[str], *, since: datetime, until: datetime
+    ) -> Mapping[str, Sample]:
+        """Log losses of each version's predictions that arrived in [since, until).
+
+        Of these the longest beginning that has nearly all its labels, the same for all
+        versions; a version without any has none. Scores are clipped to
+        [SCORE_CLIP, 1 - SCORE_CLIP].
+
+        Raises:
+            MetricsUnavailable: they could not be asked for. That is not "no labels".
         """
 
 

@@ -4,10 +4,11 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from kontinual.errors import MetricsUnavailable
-from kontinual.rollout.analysis import Judgement, Verdict, judge
+from kontinual.rollout.analysis import Judgement, Stratum, Verdict, judge
 from kontinual.rollout.counts import Comparison, CounterWatch
-from kontinual.rollout.gateway import Metrics
+from kontinual.rollout.gateway import Metrics, Outcomes
 from kontinual.rollout.plan import Plan
+from kontinual.rollout.sequential import Sample
 from kontinual.rollout.state import RolloutState
 from kontinual.spec import Rollout, RolloutStep
 
@@ -19,6 +20,7 @@ class Observer:
     """Looks at a step's counters and says whether it has ended."""
 
     metrics: Metrics
+    outcomes: Outcomes
     plan: Plan
     rules: Rollout
 
@@ -34,7 +36,7 @@ class Observer:
 
     def look(self, state: RolloutState, now: datetime) -> RolloutStep | None:
         """Take up what the counters say now; the ended step, or None while it goes on."""
-        judgement = self._judgement(state)
+        judgement = self._judgement(state, now)
         state.last_verdict = judgement.reason
         started = state.step_started_at or now
         seconds = (now - started).total_seconds()
@@ -60,31 +62,34 @@ class Observer:
         if self._concurrent(state):
             state.shared = [*state.shared, self._step(state)]
 
-    def _judgement(self, state: RolloutState) -> Judgement:
+    def _judgement(self, state: RolloutState, now: datetime) -> Judgement:
+        assert state.watch is not None  # noqa: S101  # a step begins with `begin`
         try:
-            self._update(state)
+            state.watch.update(self.metrics.read(_versions(state)), new=state.challenger)
         except MetricsUnavailable as exc:
             return Judgement(verdict=Verdict.INCONCLUSIVE, reason=str(exc), checks=[])
-        outcomes = state.outcomes
         return judge(
             self._step(state),
             rules=self.rules,
             earlier=state.shared,
-            outcomes=outcomes.compare(state.challenger, state.champion) if outcomes else None,
+            outcomes=self._outcomes(state, now),
             concurrent=self._concurrent(state),
         )
 
-    def _update(self, state: RolloutState) -> None:
-        assert state.watch is not None  # noqa: S101  # a step begins with `begin`
-        now = self.metrics.read(_versions(state))
-        before = {version: dict(counts) for version, counts in state.watch.last.items()}
-        state.watch.update(now, new=state.challenger)
-        if state.outcomes is None and self._step(state).canary.of("outcomes") > 0:
-            # Labels are late: those of the stable version that come before the
-            # canary's first speak of another time.
-            state.outcomes = CounterWatch(last=before)
-        if state.outcomes is not None:
-            state.outcomes.update(now, new=state.challenger)
+    def _outcomes(self, state: RolloutState, now: datetime) -> list[Stratum] | MetricsUnavailable:
+        """For each shared step the predictions made in it; their labels may come long after it."""
+        spans = [(s.started_at, s.ended_at) for s in state.steps if s.weight < 100]
+        if self._concurrent(state) and state.step_started_at is not None:
+            spans.append((state.step_started_at, now))
+        try:
+            return [self._stratum(state, *span) for span in spans if span[0] < span[1]]
+        except MetricsUnavailable as exc:
+            return exc
+
+    def _stratum(self, state: RolloutState, since: datetime, until: datetime) -> Stratum:
+        found = self.outcomes.read(_versions(state), since=since, until=until)
+        stable = found.get(state.champion, Sample()) if state.champion else Sample()
+        return found.get(state.challenger, Sample()), stable
 
     def _step(self, state: RolloutState) -> Comparison:
         assert state.watch is not None  # noqa: S101

@@ -20,15 +20,11 @@ _KINDS = {
     "kontinual_request_seconds_bucket": "latency",
     "kontinual_score_total": "score",
     "kontinual_score_sum_total": "score_sum",
-    "kontinual_outcomes_total": "outcomes",
-    "kontinual_outcome_log_loss_sum_total": "log_loss",
-    "kontinual_outcome_bin_total": "outcome",
 }
-_WHOLE = "all"  # the slice and group that hold every row
 
 
 class PrometheusMetrics:
-    """Reads what predictors, collector and Envoy have counted of one loop."""
+    """Reads what predictors and Envoy have counted of one loop."""
 
     def __init__(self, url: str, *, model: str, client: PrometheusConnect | None = None) -> None:
         """Read from a server.
@@ -95,8 +91,4 @@ def _version_and_kinds(labels: Mapping[str, str]) -> tuple[str, list[str]]:
         return version, [f"latency|{float(labels['le'])}"]
     if kind == "score":
         return version, [f"score|{labels['bin']}"]
-    if kind == "outcome":
-        return version, [f"outcome{labels['label']}|{labels['bin']}"]
-    if kind in {"outcomes", "log_loss"} and labels.get("slice", _WHOLE) != _WHOLE:
-        return version, []
     return version, [kind]

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 from kontinual.errors import GatewayError, KontinualError
 from kontinual.rollout.engine import Engine, RolloutResult
-from kontinual.rollout.gateway import Gateway, Metrics, Registry
+from kontinual.rollout.gateway import Gateway, Metrics, Outcomes, Registry
 from kontinual.rollout.state import RolloutStore
 from kontinual.spec import Loop
 
@@ -27,6 +27,7 @@ def rollout(
     challenger: str,
     gateway: Gateway,
     metrics: Metrics,
+    outcomes: Outcomes,
     registry: Registry,
     store: RolloutStore,
     clock: Callable[[], datetime] = utc_now,
@@ -44,6 +45,7 @@ def rollout(
         challenger: the version that should take over.
         gateway: splits the traffic.
         metrics: where both versions' counters are read.
+        outcomes: where predictions meet their labels.
         registry: who is champion, by compare-and-swap.
         store: where the state is kept.
         clock: the time, with its zone.
@@ -58,7 +60,7 @@ def rollout(
     """
     if champion == challenger:
         raise KontinualError(f"version {challenger} is champion already; nothing is to be shifted")
-    engine = Engine(loop, gateway, metrics, registry, store, clock, sleep, speedup)
+    engine = Engine(loop, gateway, metrics, outcomes, registry, store, clock, sleep, speedup)
     with store.lock():
         left = store.load()
         if left is not None and not left.phase.ended:
@@ -76,6 +78,7 @@ def resume(
     *,
     gateway: Gateway,
     metrics: Metrics,
+    outcomes: Outcomes,
     registry: Registry,
     store: RolloutStore,
     clock: Callable[[], datetime] = utc_now,
@@ -87,7 +90,7 @@ def resume(
     Raises:
         RolloutBusy: its process lives.
     """
-    engine = Engine(loop, gateway, metrics, registry, store, clock, sleep, speedup)
+    engine = Engine(loop, gateway, metrics, outcomes, registry, store, clock, sleep, speedup)
     with store.lock():
         state = store.load()
         if state is None or state.phase.ended:
@@ -101,6 +104,7 @@ def abort(
     *,
     gateway: Gateway,
     metrics: Metrics,
+    outcomes: Outcomes,
     registry: Registry,
     store: RolloutStore,
     who: str,
@@ -115,7 +119,7 @@ def abort(
     Raises:
         RolloutBusy: the process at work did not come to an end.
     """
-    engine = Engine(loop, gateway, metrics, registry, store, clock, sleep)
+    engine = Engine(loop, gateway, metrics, outcomes, registry, store, clock, sleep)
     before = store.load()
     if before is None or before.phase.ended:
         return None

@@ -69,7 +69,6 @@ class RolloutState(BaseModel):
     steps: list[RolloutStep] = Field(default_factory=list, description="steps that have ended")
     shared: list[Comparison] = Field(default_factory=list, description="counts of these")
     watch: CounterWatch | None = None
-    outcomes: CounterWatch | None = None
     reason: str = ""
     started_at: AwareDatetime
     updated_at: AwareDatetime

@@ -65,7 +65,12 @@ class RolloutChecks(Strict):
     max_error_rate_rise: Share = Field(default=0.02, description="share of 5xx answers, absolute")
     max_p99_ratio: float = Field(default=2.0, gt=1, description="canary p99 latency / stable p99")
     max_mean_score_gap: Share = Field(default=0.15, description="mean predicted probability")
-    max_log_loss_rise: float = Field(default=0.05, gt=0, description="where labels are in already")
+    max_log_loss_rise: float = Field(
+        default=0.05,
+        gt=0,
+        description="on predictions made in the same step, of which the collector has nine labels "
+        "in ten; scores count as 0.01 to 0.99",
+    )
 
 
 class Rollout(Strict):

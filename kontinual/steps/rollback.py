@@ -24,6 +24,7 @@ from kontinual.rollout import (
     Engine,
     Gateway,
     Metrics,
+    Outcomes,
     Phase,
     Registry,
     RolloutState,
@@ -91,6 +92,7 @@ def restore(
     version: str,
     gateway: Gateway,
     metrics: Metrics,
+    outcomes: Outcomes,
     registry: Registry,
     store: RolloutStore,
     clock: Callable[[], datetime] = utc_now,
@@ -110,7 +112,7 @@ def restore(
         TrackingError: there is no such version, or no champion yet.
         KontinualError: it could not be done, and the champion is as before.
     """
-    engine = Engine(loop, gateway, metrics, registry, store, clock, sleep)
+    engine = Engine(loop, gateway, metrics, outcomes, registry, store, clock, sleep)
     _settle(engine, version)
     champion = registry.champion()
     if champion is None:

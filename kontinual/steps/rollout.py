@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from kontinual.rollout import (
+    CollectorOutcomes,
     Predictors,
     PrometheusMetrics,
     RolloutResult,
@@ -25,11 +26,12 @@ log = logging.getLogger(__name__)
 
 
 def collaborators(loop: Loop, settings: Settings) -> dict[str, Any]:
-    """What every rollout works with, as these settings say: gateway, metrics, registry, store."""
+    """What every rollout works with, as these settings say."""
     gateway, store = open_rollout(loop, settings, predictors=_on_this_machine)
     return {
         "gateway": gateway,
         "metrics": PrometheusMetrics(settings.prometheus, model=loop.name),
+        "outcomes": CollectorOutcomes(settings.collector),
         "registry": Tracker(settings.tracking_uri, loop.name),
         "store": store,
     }

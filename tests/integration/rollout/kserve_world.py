@@ -11,7 +11,7 @@ from threading import Event
 from typing import Any, Self
 
 from kubernetes.client import ApiClient
-from rollout_world import Behaviour, FileRegistry, Traffic
+from rollout_world import Behaviour, FileRegistry, Labels, Traffic
 
 from kontinual.cluster import Lease
 from kontinual.rollout.kserve import ClusterStore, KServeApi, KServeGateway, PackagePlace
@@ -120,6 +120,7 @@ class KServeWorld:
             "gateway": self.gateway(client, check=lease.check),
             "store": ClusterStore(client, TEAM, self.loop.name, lease=lease, sleep=self.sleep),
             "metrics": self.traffic,
+            "outcomes": Labels(self.traffic, self.clock),
             "registry": self.registry,
             "clock": self.clock,
             "sleep": self._look_seldom,

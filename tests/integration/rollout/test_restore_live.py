@@ -36,6 +36,7 @@ def test_no_request_is_lost_on_the_way_back(
         parts: dict[str, Any] = {
             "gateway": gateway,
             "metrics": None,  # no figures are asked
+            "outcomes": None,
             "registry": registry,
             "store": FolderStore(tmp_path / "rollout"),
         }

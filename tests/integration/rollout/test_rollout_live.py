@@ -1,7 +1,8 @@
 """A whole rollout on a real Envoy and a real Prometheus, with requests all the while."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 
 import httpx
@@ -18,6 +19,7 @@ from kontinual.rollout import (
     RolloutResult,
     rollout,
 )
+from kontinual.rollout.sequential import Sample
 from kontinual.spec import Loop, Outcome, load_loop
 from tests.repeating import repeating
 
@@ -60,6 +62,7 @@ class Live:
             challenger="2",
             gateway=self.gateway,
             metrics=self.metrics,
+            outcomes=NoLabels(),
             registry=self.registry,
             store=self.store,
         )
@@ -71,6 +74,15 @@ class Live:
             repeating(lambda: client.get(self.envoy.url), pause=0.01),
         ):
             yield
+
+
+class NoLabels:
+    """A collector to which no labels come."""
+
+    def read(
+        self, versions: Sequence[str], *, since: datetime, until: datetime
+    ) -> Mapping[str, Sample]:
+        return {}
 
 
 class Announced:

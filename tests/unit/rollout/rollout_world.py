@@ -5,17 +5,21 @@ killed at any point and another one can go on. The rest is simulated: time passe
 only while someone sleeps, and every reading of the counters brings new requests.
 """
 
+import itertools
 import json
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
 from kontinual.errors import GatewayError, MetricsUnavailable, PromotionConflict
 from kontinual.rollout import Counts, FolderStore, check_weights
 from kontinual.rollout.envoy_config import write_moved
+from kontinual.rollout.sequential import Sample
 from kontinual.spec import Loop
 
 BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, float("inf"))
@@ -128,7 +132,8 @@ class Behaviour:
     errors: float = 0.0
     score: float = 0.3
     seconds: float = 0.004
-    log_loss: float | None = None  # None: no labels come
+    log_loss: float | None = None  # of each row; None: no labels come
+    labels_after: float = 0.0  # seconds
 
 
 @dataclass
@@ -141,6 +146,7 @@ class Traffic:
     down: bool = False
     seed: int = 0
     counts: dict[str, Counts] = field(default_factory=dict)
+    answered: list[tuple[str, int]] = field(default_factory=list)  # at the last reading
 
     def __post_init__(self) -> None:
         self._random = np.random.default_rng(self.seed)
@@ -148,8 +154,10 @@ class Traffic:
     def read(self, versions: Sequence[str]) -> Mapping[str, Counts]:
         if self.down:
             raise MetricsUnavailable("Prometheus is down")
+        self.answered = []
         for version, weight in self.gateway.weights().items():
             count = int(self._random.binomial(self.per_read, weight / 100))
+            self.answered.append((version, count))
             self._answer(self.counts.setdefault(version, {}), self.versions[version], count)
         return {v: dict(self.counts.get(v, {})) for v in versions}
 
@@ -164,15 +172,50 @@ class Traffic:
             grow(counts, f"p|score|{index}", int(number))
         for bound in BUCKETS:
             grow(counts, f"p|latency|{bound}", int((seconds <= bound).sum()))
-        if how.log_loss is not None:
-            grow(counts, "c|outcomes", requests)
-            grow(counts, "c|log_loss", how.log_loss * requests)
-            grow(counts, "c|outcome0|8", requests * 0.8)
-            grow(counts, "c|outcome1|8", requests * 0.2)
 
 
 def grow(counts: Counts, key: str, by: float) -> None:
     counts[key] = counts.get(key, 0.0) + by
+
+
+class Answers(NamedTuple):
+    """What one version answered between two readings."""
+
+    at: datetime
+    version: str
+    count: int
+
+
+@dataclass
+class Labels:
+    """The collector's part: what was answered meets its label, some time later."""
+
+    traffic: Traffic
+    clock: Callable[[], datetime]
+    down: bool = False
+    answers: list[Answers] = field(default_factory=list)
+
+    def read(
+        self, versions: Sequence[str], *, since: datetime, until: datetime
+    ) -> Mapping[str, Sample]:
+        self.answers += [Answers(self.clock(), *answered) for answered in self.traffic.answered]
+        self.traffic.answered = []
+        if self.down:
+            raise MetricsUnavailable("the collector is down")
+        asked = [a for a in self.answers if since <= a.at < until and a.version in versions]
+        return self._losses(itertools.takewhile(self._labelled, asked))
+
+    def _labelled(self, answers: Answers) -> bool:
+        how = self.traffic.versions[answers.version]
+        due = answers.at + timedelta(seconds=how.labels_after)
+        return how.log_loss is not None and due <= self.clock()
+
+    def _losses(self, answers: Iterable[Answers]) -> Mapping[str, Sample]:
+        counts = Counter[str]()
+        for answered in answers:
+            counts[answered.version] += answered.count
+        losses = {v: self.traffic.versions[v].log_loss or 0.0 for v in counts}
+        return {v: Sample(n, n * losses[v], n * losses[v] ** 2) for v, n in counts.items()}
 
 
 class Killed(BaseException):
@@ -216,6 +259,7 @@ class World:
         behaviours = {name.removeprefix("v"): how for name, how in versions.items()}
         self.traffic = Traffic(self.gateway, behaviours)
         self.now = datetime(2026, 1, 1, tzinfo=UTC)
+        self.labels = Labels(self.traffic, self.clock)
 
     def clock(self) -> datetime:
         return self.now
@@ -239,6 +283,7 @@ class World:
         return {
             "gateway": self.gateway,
             "metrics": self.traffic,
+            "outcomes": self.labels,
             "registry": self.registry,
             "store": self.store,
             "clock": self.clock,

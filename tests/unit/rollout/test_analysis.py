@@ -3,8 +3,10 @@
 import numpy as np
 import pytest
 
+from kontinual.errors import MetricsUnavailable
 from kontinual.rollout import Comparison, Tally, Verdict, judge
 from kontinual.rollout.analysis import quantile
+from kontinual.rollout.sequential import Sample
 from kontinual.spec import Rollout
 
 RULES = Rollout(min_requests=60)
@@ -17,8 +19,6 @@ def tally(
     score: float = 0.3,
     slow: int = 0,
     seconds: float = 0.01,
-    labels: int = 0,
-    log_loss: float = 0.4,
 ) -> Tally:
     """Counts of a version; `slow` requests took between 0.5 and 1 second."""
     counts = {"requests": requests, "errors": errors, "score_sum": score * (requests - errors)}
@@ -26,8 +26,6 @@ def tally(
     for bound in (0.005, 0.01, 0.025, 0.1, 0.5):
         counts[f"latency|{bound}"] = requests - slow if bound >= seconds else 0
     counts |= {"latency|1.0": requests, "latency|inf": requests}
-    counts |= {"outcomes": labels, "log_loss": labels * log_loss}
-    counts |= {"outcome0|6": labels * 0.8, "outcome1|6": labels * 0.2}
     return Tally(counts=counts)
 
 
@@ -89,16 +87,43 @@ def test_a_p99_of_few_requests_is_not_spoken_of() -> None:
     assert (latency.name, latency.verdict) == ("latency", Verdict.UNJUDGED)
 
 
+SIDES = Comparison(tally(60), tally(1000))
+
+
+def losses(labels: int, mean: float, *, spread: float = 0.5) -> Sample:
+    """Log losses of this mean and spread."""
+    return Sample(labels, labels * mean, labels * (mean**2 + spread**2))
+
+
 def test_log_loss_speaks_only_with_enough_labels() -> None:
-    sides = Comparison(tally(60), tally(1000))
-    few = Comparison(tally(20, labels=20, log_loss=3.0), tally(900, labels=900))
-    assert verdict(*sides, outcomes=few) is Verdict.PASSED
-    worse = Comparison(tally(300, labels=300, log_loss=1.0), tally(900, labels=900))
-    judged = judge(sides, rules=RULES, outcomes=worse)
+    few = [(losses(20, 3.0), losses(900, 0.4))]
+    assert verdict(*SIDES, outcomes=few) is Verdict.PASSED
+    judged = judge(SIDES, rules=RULES, outcomes=[(losses(300, 1.0), losses(900, 0.4))])
     assert judged.verdict is Verdict.FAILED
     assert judged.reason.startswith("log loss 1.000 over 300 labels against 0.400 over 900")
-    doubtful = Comparison(tally(300, labels=300, log_loss=0.48), tally(900, labels=900))
-    assert verdict(*sides, outcomes=doubtful) is Verdict.INCONCLUSIVE
+    doubtful = [(losses(300, 0.48), losses(900, 0.4))]
+    assert verdict(*SIDES, outcomes=doubtful) is Verdict.INCONCLUSIVE
+
+
+def test_log_losses_are_compared_within_steps() -> None:
+    """Simpson's paradox: calm hours at few percent, stormy ones at half of the traffic."""
+    calm, stormy = (losses(50, 0.2), losses(950, 0.2)), (losses(900, 0.65), losses(900, 0.65))
+    (check,) = (
+        check
+        for check in judge(SIDES, rules=RULES, outcomes=[calm, stormy]).checks
+        if check.name == "log_loss"
+    )
+    assert check.verdict is Verdict.PASSED
+    assert "log loss 0.626 over 950 labels against 0.626 over 1850" in check.reason
+
+
+def test_without_the_collector_a_step_waits_and_says_why() -> None:
+    judged = judge(SIDES, rules=RULES, outcomes=MetricsUnavailable("no answer from the collector"))
+    assert judged.verdict is Verdict.INCONCLUSIVE
+    assert judged.reason == "no answer from the collector"
+    failing = Comparison(tally(60, errors=40), tally(1000))
+    judged = judge(failing, rules=RULES, outcomes=MetricsUnavailable("no answer"))
+    assert judged.verdict is Verdict.FAILED  # what is shown need not wait for it
 
 
 def test_alone_with_all_the_traffic_the_canary_is_held_to_the_errors_of_before() -> None:

@@ -100,22 +100,8 @@ def test_mean_and_spread_of_scores_come_close_to_those_of_the_rows() -> None:
     assert tally.scores.mean_variance == pytest.approx(scores.var() / 5000, rel=0.05)
 
 
-def test_mean_and_spread_of_log_losses_come_close_to_those_of_the_rows() -> None:
-    random = np.random.default_rng(1)
-    scores = random.beta(2, 5, 5000)
-    labels = random.random(5000) < scores
-    losses = -np.log(np.where(labels, scores, 1 - scores))
-    counts = {"outcomes": 5000.0, "log_loss": float(losses.sum())}
-    for label in (0, 1):
-        binned = np.bincount(score_bins(scores[labels == label]), minlength=20)
-        counts |= {f"outcome{label}|{i}": float(n) for i, n in enumerate(binned)}
-    found = Tally(counts=counts).log_losses
-    assert found.mean == pytest.approx(losses.mean())
-    assert found.mean_variance == pytest.approx(losses.var() / 5000, rel=0.1)
-
-
 def test_an_empty_tally_is_all_zero() -> None:
     empty = Tally()
-    assert empty.requests == empty.errors == empty.scores.mean == empty.log_losses.mean == 0
+    assert empty.requests == empty.errors == empty.scores.mean == 0
     assert empty.latencies == []
     assert math.isfinite(empty.scores.mean_variance)

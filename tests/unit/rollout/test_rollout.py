@@ -1,5 +1,6 @@
 """A rollout, told by what a champion and a challenger do."""
 
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -263,20 +264,44 @@ def test_ctrl_c_rolls_back_before_the_process_ends(world: World) -> None:
     assert state.reason == "interrupted by Ctrl-C"
 
 
-def test_labels_of_before_the_canary_do_not_judge_it(world: World) -> None:
-    """The stable version's late labels tell of other days until the canary's arrive."""
-    easy_days, sleep = world.now.replace(second=8), world.sleep
+def test_without_the_collector_a_step_waits_and_then_rolls_back(world: World) -> None:
+    world.labels.down = True
+    result = run(world)
+    assert result.outcome is Outcome.ROLLED_BACK
+    assert [(s.weight, s.verdict) for s in result.steps] == [(5, "inconclusive")]
+    assert "the collector is down" in result.reason
+    world.assert_one_champion()
 
-    def days_pass(seconds: float) -> None:
+
+def test_a_collector_that_comes_back_in_time_holds_nothing_up(world: World) -> None:
+    back, sleep = world.now + timedelta(seconds=40), world.sleep
+
+    def until_then(seconds: float) -> None:
         sleep(seconds)
-        easy = world.now < easy_days
-        world.traffic.versions["1"].log_loss = 0.1 if easy else 0.5
-        world.traffic.versions["2"].log_loss = None if easy else 0.5
+        world.labels.down = world.now < back
 
-    world.sleep = days_pass  # type: ignore[method-assign]
+    world.labels.down = True
+    world.sleep = until_then  # type: ignore[method-assign]
     result = run(world)
     assert result.outcome is Outcome.PROMOTED
-    assert "log loss 0.500" in result.steps[0].reason
+    assert result.steps[0].ended_at >= back
+
+
+def test_labels_that_do_not_come_are_not_waited_for(world: World) -> None:
+    world.traffic.versions |= {v: Behaviour(log_loss=9.0, labels_after=3600) for v in "12"}
+    result = run(world)
+    assert result.outcome is Outcome.PROMOTED
+    assert "log loss" not in result.reason
+
+
+def test_labels_of_a_step_that_has_ended_still_tell(world: World) -> None:
+    """They come 15 s after the predictions: when the second step is on its way."""
+    world.traffic.versions["1"] = Behaviour(log_loss=0.4, labels_after=15)
+    world.traffic.versions["2"] = Behaviour(log_loss=1.2, labels_after=15)
+    result = run(world)
+    assert [(s.weight, s.verdict) for s in result.steps] == [(5, "passed"), (25, "failed")]
+    assert "log loss 1.200" in result.reason
+    world.assert_one_champion()
 
 
 def test_an_unfinished_challenger_is_not_promoted_by_the_way(world: World) -> None:
