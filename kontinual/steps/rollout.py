@@ -53,6 +53,8 @@ def rollout(loop: str, run_id: str, *, version: str, report: Path) -> RolloutRes
         version: of the challenger.
         report: where each step with its verdict is written (Markdown).
     """
+    # The collector is asked at every look, and the phases shall be found between the lines.
+    logging.getLogger("httpx").setLevel(logging.WARNING)
     with station("rollout", loop, run_id) as here:
         # The champion it was judged against: if another took over since, it is not promoted.
         champion = here.journal.notes()["evaluate"]["champion"]
