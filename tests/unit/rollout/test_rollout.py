@@ -342,6 +342,7 @@ def test_an_abort_after_the_promotion_finishes_it_and_says_so(world: World) -> N
 
 
 def test_a_damaged_state_is_named_and_not_overwritten(world: World) -> None:
+    world.store.folder.mkdir()
     world.store.path.write_text("{}")
     with pytest.raises(KontinualError, match=r"rollout\.json: not the state of a rollout"):
         run(world)
