@@ -74,7 +74,7 @@ def test_a_person_judges_a_span_and_is_named(kontinual):
     ("words", "message"),
     [
         (("ingest", "nope.yaml", "--history"), "nope.yaml"),
-        (("ingest", "loop.yaml", "--table", "nope.csv"), "nope.csv: the table can not be read"),
+        (("ingest", "loop.yaml", "--table", "nope.csv"), "nope.csv: there is no such file"),
         (("ingest", "loop.yaml", "--table", "x.csv", "--history"), "choose one of --table and"),
         (("ingest", "loop.yaml", "--until", "2026-01-05"), "--until belongs to --history"),
         (("span", "show", "loop.yaml", "9"), "loop shop has no span 9"),
