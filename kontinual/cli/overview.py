@@ -120,10 +120,11 @@ def _alert(alert: dict[str, Any]) -> str:
 def _rows(settings: Settings) -> str:
     try:
         store = _ask(f"{settings.collector}/api/v1/store")
-        waiting = store["matured"] - store["taken"]
+        waiting, ripening = store["matured"] - store["taken"], store["ripening"]
     except (httpx.HTTPError, ValueError, KeyError, TypeError) as exc:
         return f"not known: the collector at {settings.collector} does not tell: {exc}"
-    return f"{waiting:,} not in a span yet"
+    more = f"; {ripening:,} more when their label's delay is over" if ripening else ""
+    return f"{waiting:,} not in a span yet{more}"
 
 
 def _ask(url: str) -> Any:

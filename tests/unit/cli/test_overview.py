@@ -34,7 +34,7 @@ def answers() -> dict[str, Any]:
     return {
         "/api/v1/status": STATUS,
         "/api/v1/alerts": {"data": {"alerts": []}},
-        "/api/v1/store": {"matured": 3210, "taken": 1200},
+        "/api/v1/store": {"matured": 3210, "taken": 1200, "ripening": 40},
     }
 
 
@@ -72,7 +72,7 @@ def test_a_quiet_loop_is_told_in_a_few_words(loop: Loop, settings: Settings) -> 
         ("held triggers", "none"),
         ("traffic", "version 3: 100 %"),
         ("alerts", "none fires"),
-        ("labelled rows", "2,010 not in a span yet"),
+        ("labelled rows", "2,010 not in a span yet; 40 more when their label's delay is over"),
     ]
 
 
