@@ -52,7 +52,9 @@ def load_loop(url: str) -> Loop:
         with fsspec.open(url, "rt", encoding="utf-8") as file:
             text = file.read()
     except (OSError, ValueError, ImportError) as exc:
-        raise SpecError(f"{url}: the declaration can not be read: {exc}") from exc
+        missing = isinstance(exc, FileNotFoundError)
+        why = "there is no such file" if missing else exc
+        raise SpecError(f"{url}: the declaration can not be read: {why}") from exc
     return parse_loop(text, source=str(url))
 
 
