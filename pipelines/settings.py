@@ -1,7 +1,8 @@
 """What every task is given beside its parameters: settings, credentials, no cache.
 
-On a cluster they come from a ConfigMap and Secrets of the namespace (see manifests/), each key
-being optional; on a laptop the tasks have the environment of the runner.
+On a cluster they come from a ConfigMap and Secrets of the namespace (see manifests/); on a laptop
+the tasks have the environment of the runner. Each key is optional, but Kubeflow Pipelines before
+2.15 does not know that word and takes all for required: the ConfigMap of an overlay has every one.
 """
 
 from kfp import dsl, kubernetes

@@ -217,19 +217,17 @@ def _arguments(spec: PipelineSpec, run: Json) -> Json:
 
 
 def _environment(settings: Json) -> list[Json]:
-    """Variables by reference, as the driver of Kubeflow Pipelines writes them into the pod."""
+    """Variables by reference, as the driver of Kubeflow Pipelines writes them into the pod.
+
+    As one before 2.15 does: what is marked as optional is required all the same.
+    """
     found = []
     for source in settings.get("configMapAsEnv", []):
         for key in source["keyToEnv"]:
             where = {"name": source["configMapName"], "key": key["configMapKey"]}
-            found.append(_variable(key, "configMapKeyRef", where, source))
+            found.append({"name": key["envVar"], "valueFrom": {"configMapKeyRef": where}})
     for source in settings.get("secretAsEnv", []):
         for key in source["keyToEnv"]:
             where = {"name": source["secretName"], "key": key["secretKey"]}
-            found.append(_variable(key, "secretKeyRef", where, source))
+            found.append({"name": key["envVar"], "valueFrom": {"secretKeyRef": where}})
     return found
-
-
-def _variable(key: Json, kind: str, where: Json, source: Json) -> Json:
-    reference = {**where, "optional": source.get("optional", False)}
-    return {"name": key["envVar"], "valueFrom": {kind: reference}}

@@ -2,8 +2,11 @@
 
 from pathlib import Path
 
+import pytest
 import yaml
 
+from kontinual.rollout.kserve.packages import PackagePlace
+from kontinual.settings import Settings
 from pipelines.compile import COMPONENTS, ROOT, compile_all, stale
 from pipelines.settings import SETTINGS
 
@@ -49,9 +52,37 @@ def test_every_task_has_the_settings_of_the_namespace_and_admit_alone_the_trigge
         assert all(s["optional"] for s in [settings, *executor["secretAsEnv"]])
 
 
-def test_the_tasks_are_given_every_setting_of_the_manifests_that_is_not_the_services_own():
-    for overlay in ("kubeflow/profile", "standalone/namespace"):
-        text = (ROOT / "manifests" / "overlays" / overlay / "settings.env").read_text()
-        keys = {line.partition("=")[0] for line in text.splitlines() if not line.startswith("#")}
-        own = {"KONTINUAL_LOOP", "KONTINUAL_ALERTMANAGER", "KONTINUAL_KFP_NAMESPACE"}
-        assert keys - own <= set(SETTINGS)
+def _settings_env(overlay: str) -> dict[str, str]:
+    text = (ROOT / "manifests" / "overlays" / overlay / "settings.env").read_text()
+    lines = [line for line in text.splitlines() if not line.startswith("#")]
+    return dict(line.split("=", 1) for line in lines)
+
+
+OVERLAYS = pytest.mark.parametrize("overlay", ["kubeflow/profile", "standalone/namespace"])
+
+
+@OVERLAYS
+def test_the_tasks_are_given_every_setting_of_the_manifests_that_is_not_the_services_own(
+    overlay: str,
+):
+    own = {"KONTINUAL_LOOP", "KONTINUAL_ALERTMANAGER", "KONTINUAL_KFP_NAMESPACE"}
+    assert _settings_env(overlay).keys() - own <= set(SETTINGS)
+
+
+@OVERLAYS
+def test_a_backend_that_takes_every_key_for_required_finds_each_in_the_manifests(overlay: str):
+    """Kubeflow Pipelines before 2.15 does: a step without one never starts."""
+    assert set(SETTINGS) - _settings_env(overlay).keys() == set()
+
+
+def test_a_setting_that_is_left_empty_is_as_if_it_were_not_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    given = _settings_env("kubeflow/profile")
+    assert {key for key, value in given.items() if not value} == {"KONTINUAL_PACKAGES_URI"}
+    monkeypatch.setenv("KONTINUAL_PACKAGES_URI", "")
+    package = tmp_path / "model"
+    package.mkdir()
+    (package / "model.onnx").write_text("a model")
+    place = PackagePlace.of(Settings(packages=f"file://{tmp_path}/packages"), "flights")
+    assert place.put("7", package).startswith(f"file://{tmp_path}/packages/flights/7-")
