@@ -38,6 +38,7 @@ __all__ = ["CONTAINER", "TRIAL_NAME", "Task", "trial_job"]
 
 CONTAINER = "trial"
 TRIAL_NAME = "trialName"
+_USER = 65532  # of our images
 _TMP = "/tmp"  # noqa: S108  the pod's own, on a root file system that is read-only
 _NO_MESH = {"sidecar.istio.io/inject": "false"}  # a sidecar would keep the Job from ending
 
@@ -148,8 +149,12 @@ def _pod(task: Task, job: TrialJob, arguments: list[str]) -> V1PodSpec:
         automount_service_account_token=job.service_account is not None,
         node_selector=job.node_selector or None,
         tolerations=[V1Toleration(**t.model_dump()) for t in job.tolerations] or None,
+        # The user is named for Katib's metrics collector as well, whose image has root.
         security_context=V1PodSecurityContext(
-            run_as_non_root=True, seccomp_profile=V1SeccompProfile(type="RuntimeDefault")
+            run_as_non_root=True,
+            run_as_user=_USER,
+            run_as_group=_USER,
+            seccomp_profile=V1SeccompProfile(type="RuntimeDefault"),
         ),
         containers=[_container(task, job, arguments)],
         volumes=[V1Volume(name="tmp", empty_dir=V1EmptyDirVolumeSource())],

@@ -10,7 +10,7 @@ import pytest
 from kontinual.errors import ClusterError, TrainingError
 from kontinual.interrupt import Interrupted
 from kontinual.tuning import Suggestion
-from kontinual.tuning.katib import experiment_name
+from kontinual.tuning.katib import experiment_name, job
 from tests.cluster.imitation.katib import controller as imitation
 from tests.cluster.imitation.katib.sampler import InvalidSettings
 from tests.integration.tuning.conftest import (
@@ -169,6 +169,16 @@ def test_metrics_that_katib_never_gets_are_told_of(make_cluster: MakeCluster) ->
     expected = f"{_FIRST}-.* ended, but Katib has no metrics of them"
     with pytest.raises(TrainingError, match=expected):
         cluster.tune()
+
+
+def test_the_imitation_refuses_a_collector_that_would_be_root_where_none_may(
+    make_cluster: MakeCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(job, "_USER", None)
+    cluster = make_cluster(flights(trials=1))
+    with pytest.raises(TrainingError, match="has runAsNonRoot and image will run as root"):
+        cluster.tune()
+    assert cluster.find("jobs") == []
 
 
 def test_pods_that_may_not_be_seen_are_asked_for_once(

@@ -39,8 +39,7 @@ class TrialController:
             if job is not None and not trial["spec"].get("retainRun"):
                 self._objects.delete_job(name)
         elif job is None:
-            self._objects.create_job(_job(trial))
-            mark(trial, "Running", "TrialRunning", "Trial is running")
+            self._start(trial)
         elif held := _holds(job, "Failed"):
             mark(trial, "Failed", *_with_job("TrialFailed", "Trial has failed", held))
             trial["status"]["completionTime"] = now()
@@ -48,6 +47,15 @@ class TrialController:
             self._collect(trial, held)
         elif trial["spec"].get("earlyStoppingRules"):
             self._stop_early(trial)
+
+    def _start(self, trial: Json) -> None:
+        """Create the Job; a pod that the kubelet refuses waits for the Job's deadline, in short."""
+        job = _job(trial)
+        if refusal := _refused(job["spec"]["template"]["spec"]):
+            mark(trial, "Failed", "TrialFailed. Job reason: DeadlineExceeded", refusal)
+            return
+        self._objects.create_job(job)
+        mark(trial, "Running", "TrialRunning", "Trial is running")
 
     def _collect(self, trial: Json, held: Json) -> None:
         if not self.collects:
@@ -129,6 +137,17 @@ def _job(trial: Json) -> Json:
             line = " ".join([*container["command"], *container.get("args", [])])
             container |= {"command": ["sh", "-c"], "args": [line]}
     return job
+
+
+def _refused(pod: Json) -> str | None:
+    """What the kubelet has against the metrics collector that Katib's webhook adds to the pod.
+
+    As Katib is installed, that container has no security context, and its image no user but root.
+    """
+    context = pod.get("securityContext", {})
+    if context.get("runAsNonRoot") and not context.get("runAsUser"):
+        return "metrics-logger-and-collector: container has runAsNonRoot and image will run as root"
+    return None
 
 
 def _holds(job: Json, kind: str) -> Json | None:

@@ -188,6 +188,8 @@ def test_the_job_is_a_restricted_pod_that_no_mesh_keeps_alive(make_loop: MakeLoo
     assert pod["automountServiceAccountToken"] is False
     assert pod["securityContext"] == {
         "runAsNonRoot": True,
+        "runAsUser": 65532,
+        "runAsGroup": 65532,
         "seccompProfile": {"type": "RuntimeDefault"},
     }
     assert container["securityContext"] == {
