@@ -20,7 +20,8 @@ class Serving(Strict):
     )
     limits: dict[str, Quantity] = Field(default_factory=lambda: {"memory": "1Gi"})
     service_account: str | None = Field(
-        default=None, description="whose credentials fetch the model; default: the namespace's own"
+        default=None,
+        description="whose credentials fetch the model; default: kontinual-predictor of manifests/",
     )
     ready_timeout: PositiveDuration = Field(
         default="15m", validate_default=True, description="a version not ready so long is refused"

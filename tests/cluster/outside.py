@@ -29,6 +29,11 @@ Json = dict[str, Any]
 PROFILE, STANDALONE = "kontinual", "kubeflow"  # the overlays' namespaces
 TOKEN = "a-token-of-this-test"
 CREDENTIALS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "secret"}
+FOR_KSERVE = {
+    "serving.kserve.io/s3-endpoint": "minio-service.kubeflow:9000",
+    "serving.kserve.io/s3-usehttps": "0",
+    "serving.kserve.io/s3-region": "us-east-1",
+}
 # The ClusterRole kubeflow-pipelines-edit of a Kubeflow for several users.
 PIPELINES_EDIT = [
     {
@@ -80,10 +85,12 @@ def secrets(namespace: str, *, ledger: str) -> list[Json]:
         "kontinual-ledger": {"url": ledger},
         "kontinual-object-store": CREDENTIALS,
     }
-    return [
+    made = [
         _named("v1", "Secret", name, namespace) | {"stringData": content}
         for name, content in contents.items()
     ]
+    made[-1]["metadata"]["annotations"] = FOR_KSERVE
+    return made
 
 
 def expose(name: str, namespace: str, port: int) -> list[Json]:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from kubernetes.client import ApiClient, CustomObjectsApi
+from kubernetes.client import ApiClient, CoreV1Api, CustomObjectsApi
 from kubernetes.client.exceptions import ApiException
 
 from components.images import CONTROL
@@ -22,11 +22,13 @@ from tests.cluster.imitation.kserve.objects import SERVICES, Objects
 from tests.integration.rollout.real_servers import RunningEnvoy
 from tests.repeating import repeating
 
-__all__ = ["KServe", "predictor_pod"]
+__all__ = ["KServe", "credentials", "predictor_pod"]
 
 Json = dict[str, Any]
 TURN_SECONDS = 0.5
-SECRET = "kontinual-object-store"
+ENDPOINT, USE_HTTPS, REGION = (
+    f"serving.kserve.io/s3-{name}" for name in ("endpoint", "usehttps", "region")
+)
 MODELS = "/mnt/models"
 # What KServe's storage-initializer does, by the libraries of our own image.
 FETCH = (
@@ -35,7 +37,7 @@ FETCH = (
 )
 
 
-def predictor_pod(runtime: Json) -> Callable[[Json], Json]:
+def predictor_pod(runtime: Json, core: CoreV1Api, namespace: str) -> Callable[[Json], Json]:
     """The pod that KServe makes of a predictor on a runtime: merged, with the model fetched."""
 
     def pod(predictor: Json) -> Json:
@@ -45,25 +47,46 @@ def predictor_pod(runtime: Json) -> Callable[[Json], Json]:
         container["resources"] = {**container["resources"], **(model.get("resources") or {})}
         place = {"name": "kserve-provision-location", "mountPath": MODELS}
         container["volumeMounts"].append({**place, "readOnly": True})
+        account = predictor.get("serviceAccountName", "default")
         fetch = {
             "name": "storage-initializer",
             "image": CONTROL,
             "command": ["python", "-c", FETCH, model["storageUri"], MODELS],
-            "env": [{"name": "AWS_ENDPOINT_URL", "value": "http://minio-service.kubeflow:9000"}],
-            "envFrom": [{"secretRef": {"name": SECRET}}],
+            "env": credentials(core, namespace, account),
             "volumeMounts": [place],
             "securityContext": container["securityContext"],
         }
         volumes = [*spec["volumes"], {"name": place["name"], "emptyDir": {}}]
-        account = predictor.get("serviceAccountName")
         return {
             "initContainers": [fetch],
             "containers": [container],
             "volumes": volumes,
-            **({"serviceAccountName": account} if account else {}),
+            "serviceAccountName": account,
         }
 
     return pod
+
+
+def credentials(core: CoreV1Api, namespace: str, account: str) -> list[Json]:
+    """What the storage initializer is given: of the Secrets that the account names, and no other.
+
+    A Secret that is not there is an error, as KServe refuses the pod then.
+    """
+    found: dict[str, Json] = {}
+    for reference in core.read_namespaced_service_account(account, namespace).secrets or []:
+        secret = core.read_namespaced_secret(reference.name, namespace)
+        for key in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+            if key in (secret.data or {}):
+                where = {"secretKeyRef": {"name": reference.name, "key": key}}
+                found[key] = {"name": key, "valueFrom": where}
+        told = secret.metadata.annotations or {}
+        if told.get(ENDPOINT):
+            scheme = "http" if told.get(USE_HTTPS) == "0" else "https"
+            value = f"{scheme}://{told[ENDPOINT]}"
+            found["AWS_ENDPOINT_URL"] = {"name": "AWS_ENDPOINT_URL", "value": value}
+        if told.get(REGION):
+            found["AWS_DEFAULT_REGION"] = {"name": "AWS_DEFAULT_REGION", "value": told[REGION]}
+    return list(found.values())
 
 
 class KServe:
@@ -93,7 +116,8 @@ class KServe:
         self.weights: dict[str, int] = {}
         self.history: list[dict[str, int]] = []
         self._envoy, self._name, self._updates = envoy, name, 0
-        cluster = Cluster(mode=mode, pod=predictor_pod(runtime))
+        pod = predictor_pod(runtime, CoreV1Api(client), namespace)
+        cluster = Cluster(mode=mode, pod=pod)
         self._controllers = (
             KServeImitation(client, namespace, cluster),
             GatewayImitation(self.objects, self._program),

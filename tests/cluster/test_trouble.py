@@ -21,9 +21,10 @@ from kontinual.rollout.kserve import (
     PackagePlace,
     rollout_name,
 )
+from kontinual.rollout.kserve.manifest import SERVICE_ACCOUNT
 from kontinual.spec import Loop, Outcome, load_loop
 from kontinual.tuning.katib import KatibApi, Task, tune_on_katib
-from tests.cluster import outside
+from tests.cluster import outside, overlay
 from tests.cluster.imitation.katib import KatibController
 from tests.cluster.imitation.pipelines import ReviewingServer
 from tests.cluster.kubectl import Kubectl
@@ -146,6 +147,13 @@ def namespace(kubectl: Kubectl, kubeflow: ReviewingServer, profile: str) -> Iter
         [{"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": TROUBLE}}],
     )
     kubectl.apply(outside.secrets(TROUBLE, ledger="sqlite://"))
+    (account,) = [
+        r
+        for r in overlay.resources(kubectl, "standalone")
+        if r["metadata"]["name"] == SERVICE_ACCOUNT
+    ]
+    account["metadata"]["namespace"] = TROUBLE
+    kubectl.apply([account])
     yield TROUBLE
     kubectl("delete", "namespace", TROUBLE, "--wait=false")
 

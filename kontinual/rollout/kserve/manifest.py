@@ -14,6 +14,7 @@ from kontinual.spec import LOOP_LABEL, Loop
 __all__ = [
     "GROUP",
     "RUNTIME",
+    "SERVICE_ACCOUNT",
     "VERSION_LABEL",
     "check_version",
     "inference_service",
@@ -25,6 +26,7 @@ __all__ = [
 Json = dict[str, Any]
 GROUP, API_VERSION = "serving.kserve.io", "v1beta1"
 RUNTIME = "kontinual"  # the ClusterServingRuntime, and the model format that it serves
+SERVICE_ACCOUNT = "kontinual-predictor"  # of manifests/; KServe fetches models by its Secrets
 VERSION_LABEL = "kontinual.dev/version"
 SCALING = (
     "autoScaling",
@@ -74,6 +76,7 @@ def predictor(loop: Loop, version: str, storage_uri: str, *, collector: str | No
     found: Json = {
         "labels": {VERSION_LABEL: version},
         "minReplicas": serving.replicas,
+        "serviceAccountName": serving.service_account or SERVICE_ACCOUNT,
         "model": {
             "modelFormat": {"name": RUNTIME},
             "runtime": RUNTIME,
@@ -84,8 +87,6 @@ def predictor(loop: Loop, version: str, storage_uri: str, *, collector: str | No
     }
     if serving.max_replicas is not None:
         found["maxReplicas"] = serving.max_replicas
-    if serving.service_account is not None:
-        found["serviceAccountName"] = serving.service_account
     return found
 
 

@@ -17,12 +17,13 @@ from kontinual.monitoring.kubeflow import (
 )
 from kontinual.rollout.kserve import inference_service
 from kontinual.serving.main import application
-from kontinual.settings import Settings
+from kontinual.settings import OBJECT_STORE_SECRET, Settings
 from kontinual.spec import load_loop
 from kontinual.trigger import __main__ as trigger
-from tests.unit.manifests.conftest import MANIFESTS, Overlay, build
+from tests.unit.manifests.conftest import MANIFESTS, OVERLAYS, Overlay, build
 
 LOOP = load_loop(str(MANIFESTS.parent / "examples" / "flights" / "loop.yaml"))
+OURS = {images.CONTROL, images.SERVE, images.TRAIN}
 
 
 def container(overlay: Overlay, pod: str) -> dict[str, Any]:
@@ -37,7 +38,7 @@ def settings_of(overlay: Overlay) -> dict[str, str]:
 def test_every_image_is_one_that_make_images_builds(overlay: Overlay) -> None:
     named = {c["image"] for _, pod in overlay.pods() for c in pod["containers"]}
     named.add(settings_of(overlay)["KONTINUAL_TRAIN_IMAGE"])
-    assert named == {images.CONTROL, images.SERVE, images.TRAIN}
+    assert named == OURS
 
 
 def test_every_setting_is_one_that_we_read(
@@ -178,6 +179,29 @@ def test_what_is_of_the_whole_cluster_is_in_no_namespace(overlay: Overlay) -> No
     for resource in overlay.resources:
         of_cluster = resource["kind"] == "ClusterServingRuntime"
         assert ("namespace" in resource["metadata"]) is not of_cluster, resource["kind"]
+
+
+def test_models_are_fetched_by_the_account_that_holds_the_object_stores_secret(
+    overlay: Overlay,
+) -> None:
+    made = inference_service(LOOP, "3", "s3://x")["spec"]["predictor"]
+    account = overlay.one("ServiceAccount", made["serviceAccountName"])
+    assert account["secrets"] == [{"name": OBJECT_STORE_SECRET}]
+
+
+@pytest.mark.parametrize("name", OVERLAYS)
+def test_the_place_of_each_image_is_one_line_of_a_kustomization(name: str, tmp_path: Path) -> None:
+    """Also of the trials' image, which is a setting, and of the predictors'."""
+    shutil.copytree(MANIFESTS, tmp_path / "manifests")
+    overlay = tmp_path / "manifests" / "overlays" / name
+    for file in overlay.rglob("kustomization.yaml"):
+        text = file.read_text(encoding="utf-8")
+        file.write_text(text.replace("newName: kontinual/", "newName: r.example/"), "utf-8")
+    built = build(overlay)
+    named = {c["image"] for _, pod in built.pods() for c in pod["containers"]}
+    named.add(settings_of(built)["KONTINUAL_TRAIN_IMAGE"])
+    wanted = {i.replace("kontinual/", "r.example/") for i in OURS}
+    assert named == wanted
 
 
 @pytest.mark.parametrize("folder", ["kubeflow/profile", "standalone/namespace"])
