@@ -182,6 +182,13 @@ def _add_health(app: FastAPI, service: TriggerService) -> None:
         503: {"model": views.Refusal, "description": "it can not work"}
     }
 
+    @app.get("/livez", responses=unwell)
+    async def live() -> dict[str, str]:
+        """Does the worker live? A start anew helps it, and no database that is away."""
+        if not service.worker.is_alive:
+            raise HTTPException(503, "the worker has stopped")
+        return {"status": "ok"}
+
     @app.get("/healthz", responses=unwell)
     def health() -> dict[str, str]:
         """Does the worker live, and does the ledger answer?"""

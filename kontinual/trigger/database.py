@@ -10,11 +10,12 @@ from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine, create_engine, event
-from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError, OperationalError, SQLAlchemyError
 
 from kontinual.errors import LedgerError
 from kontinual.masking import masked
+from kontinual.trigger.contracts import LedgerDown
 
 __all__ = [
     "BUSY_TIMEOUT_MS",
@@ -27,6 +28,8 @@ __all__ = [
 
 BUSY_TIMEOUT_MS = 5_000  # a writer waits so long for another, then it is refused
 HANGING_TIMEOUT_MS = 30_000  # a server ends the transaction of a client that is silent so long
+# libpq's, where a URL does not say: without them it waits for minutes for a host that is silent.
+PATIENCE = {"connect_timeout": 10, "tcp_user_timeout": 20_000}  # seconds; milliseconds
 VERSION_TABLE = "ledger_version"  # MLflow, which may share the database, has its own
 
 
@@ -42,11 +45,12 @@ def open_database(url: str, *, must_exist: bool = False) -> Engine:
         must_exist: refuse to make a new SQLite file; for those who only look.
 
     Raises:
+        LedgerDown: its server does not answer.
         LedgerError: there is none, it can not be used, or its tables are of another version.
     """
     _prepare_file(url, must_exist=must_exist)
     with _explained(url):
-        engine = create_engine(url, pool_pre_ping=True)
+        engine = create_engine(url, pool_pre_ping=True, connect_args=_patience(make_url(url)))
         try:
             if engine.dialect.name == "sqlite":
                 event.listen(engine, "connect", _set_up_sqlite)
@@ -147,8 +151,18 @@ def _scripts() -> ScriptDirectory:
 def _explained(url: str) -> Iterator[None]:
     try:
         yield
+    except OperationalError as exc:
+        kind = LedgerError if make_url(url).get_backend_name() == "sqlite" else LedgerDown
+        raise kind(f"ledger {masked(url)}: it can not be opened: {exc}") from exc
     except (SQLAlchemyError, ArgumentError, ImportError) as exc:
         raise LedgerError(f"ledger {masked(url)}: it can not be opened: {exc}") from exc
+
+
+def _patience(url: URL) -> dict[str, int]:
+    """How long a server may be silent; a file is never."""
+    if url.get_backend_name() != "postgresql":
+        return {}
+    return {name: value for name, value in PATIENCE.items() if name not in url.query}
 
 
 def _prepare_file(url: str, *, must_exist: bool) -> None:

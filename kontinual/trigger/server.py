@@ -6,12 +6,14 @@ import signal
 import socket
 import ssl
 import threading
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 
 import uvicorn
 from fastapi import FastAPI
 from prometheus_client import disable_created_metrics
+from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_exponential
 
 from kontinual.errors import ServiceError, SpecError
 from kontinual.settings import Settings
@@ -19,6 +21,7 @@ from kontinual.spec import Loop, Schedule
 from kontinual.trigger.app import build_app
 from kontinual.trigger.auth import Credential, Doorkeeper, Scope, load_credentials
 from kontinual.trigger.champion import ChampionSource, ChampionWatch
+from kontinual.trigger.contracts import LedgerDown
 from kontinual.trigger.evidence import (
     EvidenceSource,
     PrometheusEvidence,
@@ -41,9 +44,10 @@ from kontinual.trigger.policy import Policy
 from kontinual.trigger.service import TriggerService
 from kontinual.trigger.worker import Worker
 
-__all__ = ["open_door", "serve", "split_command"]
+__all__ = ["open_door", "open_patiently", "serve", "split_command"]
 
 log = logging.getLogger(__name__)
+OPEN_SECONDS = 300.0  # a start waits so long for the ledger's database
 LOOPBACK = {"127.0.0.1", "::1", "localhost"}
 
 
@@ -71,6 +75,30 @@ def open_door(settings: Settings, *, host: str, insecure: bool) -> Doorkeeper:
     # Whom a credential names has its scopes; without any the authority's word is enough.
     certified = tuple(Scope) if not settings.credentials else ()
     return Doorkeeper(credentials, for_anybody=anybody, for_any_certificate=certified)
+
+
+def open_patiently(
+    open_ledger: Callable[[], Ledger], *, sleep: Callable[[float], None] = time.sleep
+) -> Ledger:
+    """The ledger, once its database answers: a process that ended would only be started anew.
+
+    Raises:
+        LedgerDown: it did not for `OPEN_SECONDS`.
+        LedgerError: it answers, but can not be used.
+    """
+    retrying = Retrying(
+        retry=retry_if_exception_type(LedgerDown),
+        stop=stop_after_delay(OPEN_SECONDS),
+        wait=wait_exponential(min=1, max=10),
+        before_sleep=lambda state: log.warning(
+            "waiting for the ledger, for %.0f s so far: %s",
+            state.seconds_since_start or 0,
+            state.outcome and state.outcome.exception(),
+        ),
+        sleep=sleep,
+        reraise=True,
+    )
+    return retrying(open_ledger)
 
 
 def split_command(text: str) -> list[str]:
@@ -114,13 +142,14 @@ def serve(
 
     Raises:
         SpecError: no credential, or a certificate that can not be read.
-        LedgerError: the ledger can not be opened.
+        LedgerError: the ledger can not be opened; a database that is away is waited for.
         ServiceError: the port can not be had.
     """
     disable_created_metrics()  # type: ignore[no-untyped-call]
     doorkeeper = open_door(settings, host=host, insecure=insecure)
-    ledger, metrics = Ledger(settings.ledger_url, loop.name), TriggerMetrics(loop.name)
     figures = evidence or PrometheusEvidence(loop, PrometheusSource(settings.prometheus))
+    ledger = open_patiently(lambda: Ledger(settings.ledger_url, loop.name))
+    metrics = TriggerMetrics(loop.name)
     worker = Worker(
         ledger,
         Policy(loop, speedup=settings.speedup),

@@ -18,7 +18,15 @@ from kontinual.cli.trigger import app as trigger_app
 from kontinual.errors import LedgerError, MetricsUnavailable, ServiceError, SpecError
 from kontinual.settings import Settings
 from kontinual.spec import MAX_ALERTS, Loop, RunRecord
-from kontinual.trigger import Ledger, Policy, PrometheusSource, Run, TriggerClient, Worker
+from kontinual.trigger import (
+    Ledger,
+    LedgerDown,
+    Policy,
+    PrometheusSource,
+    Run,
+    TriggerClient,
+    Worker,
+)
 from kontinual.trigger.app import build_app
 from kontinual.trigger.auth import Credential, Doorkeeper, Scope
 from kontinual.trigger.champion import ChampionWatch
@@ -230,6 +238,20 @@ def test_a_hanging_worker_is_no_healthy_service(
     assert http.get("/healthz").status_code == 200
     monkeypatch.setattr(worker, "_beat", datetime.now(UTC) - timedelta(minutes=2))
     assert http.get("/healthz").status_code == 503
+    assert http.get("/livez").status_code == 503
+
+
+def test_a_service_without_its_database_is_not_ready_and_still_alive(
+    http: httpx.Client, worker: Worker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A restart would help nobody: it is to go on when the database is back."""
+
+    def away() -> None:
+        raise LedgerDown("ledger postgresql://k@postgres/k: it does not answer")
+
+    monkeypatch.setattr(worker._ledger, "open_summary", away)
+    assert http.get("/healthz").status_code == 503
+    assert http.get("/livez", headers={"Authorization": ""}).status_code == 200
 
 
 def test_an_alert_is_true_only_while_its_own_series_is(

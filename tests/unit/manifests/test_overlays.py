@@ -20,6 +20,7 @@ from kontinual.serving.main import application
 from kontinual.settings import OBJECT_STORE_SECRET, Settings
 from kontinual.spec import load_loop
 from kontinual.trigger import __main__ as trigger
+from kontinual.trigger.server import OPEN_SECONDS
 from tests.unit.manifests.conftest import MANIFESTS, OVERLAYS, Overlay, build
 
 LOOP = load_loop(str(MANIFESTS.parent / "examples" / "flights" / "loop.yaml"))
@@ -179,6 +180,15 @@ def test_what_is_of_the_whole_cluster_is_in_no_namespace(overlay: Overlay) -> No
     for resource in overlay.resources:
         of_cluster = resource["kind"] == "ClusterServingRuntime"
         assert ("namespace" in resource["metadata"]) is not of_cluster, resource["kind"]
+
+
+def test_a_trigger_without_its_database_is_not_started_anew(overlay: Overlay) -> None:
+    one = container(overlay, "kontinual-trigger")
+    assert one["livenessProbe"]["httpGet"]["path"] == "/livez"
+    assert one["readinessProbe"]["httpGet"]["path"] == "/healthz"
+    starting = one["startupProbe"]
+    assert starting["httpGet"]["path"] == "/livez"
+    assert starting["periodSeconds"] * starting["failureThreshold"] > OPEN_SECONDS + 60
 
 
 def test_models_are_fetched_by_the_account_that_holds_the_object_stores_secret(
