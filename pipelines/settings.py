@@ -1,4 +1,4 @@
-"""What every task is given beside its parameters: settings, credentials, no cache.
+"""What every task is given beside its parameters: settings, credentials, resources, no cache.
 
 On a cluster they come from a ConfigMap and Secrets of the namespace (see manifests/); on a laptop
 the tasks have the environment of the runner. Each key is optional, but Kubeflow Pipelines before
@@ -8,6 +8,7 @@ the tasks have the environment of the runner. Each key is optional, but Kubeflow
 from kfp import dsl, kubernetes
 
 from kontinual.settings import OBJECT_STORE_SECRET, STORE_VARIABLES
+from pipelines.resources import STEPS, bounded
 
 __all__ = ["CONFIG_MAP", "OBJECT_STORE", "SETTINGS", "TRIGGER_TOKEN", "configured"]
 
@@ -45,4 +46,4 @@ def configured(task: dsl.PipelineTask, *secrets: tuple[str, dict[str, str]]) -> 
     kubernetes.use_config_map_as_env(task, CONFIG_MAP, {k: k for k in SETTINGS}, optional=True)
     for secret, keys in (OBJECT_STORE, *secrets):
         kubernetes.use_secret_as_env(task, secret, keys, optional=True)
-    return task.set_caching_options(False)
+    return bounded(task, STEPS[task.component_spec.name]).set_caching_options(False)

@@ -113,6 +113,7 @@ class Executor:
         pipeline, platform = list(YAML(typ="safe").load_all(self._server.uploads[-1]))
         spec = json_format.ParseDict(pipeline, PipelineSpec())
         executors = platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
+        containers = pipeline["deploymentSpec"]["executors"]
         failed: list[str] = []
         executor = self
 
@@ -122,8 +123,13 @@ class Executor:
 
             def run(self) -> Status:
                 step = self.full_command[self.full_command.index("--function_to_execute") + 1]
-                settings = executors.get(f"exec-{step}", {})
-                job = executor._job(run, step, self.image, self.full_command, settings)
+                container = {
+                    "image": self.image,
+                    "command": self.full_command,
+                    "env": _environment(executors.get(f"exec-{step}", {})),
+                    "resources": _resources(containers[f"exec-{step}"]["container"]),
+                }
+                job = executor._job(run, step, container)
                 if executor._follow(job, run, step):
                     return Status.SUCCESS
                 failed.append(step)
@@ -148,14 +154,12 @@ class Executor:
         else:
             self._server.finish(run["run_id"], "SUCCEEDED")
 
-    def _job(self, run: Json, step: str, image: str, command: list[str], settings: Json) -> str:
+    def _job(self, run: Json, step: str, container: Json) -> str:
         name = f"{run['run_id']}-{step}"
         container = {
+            **container,
             "name": "main",
-            "image": image,
             "imagePullPolicy": "IfNotPresent",
-            "command": command,
-            "env": _environment(settings),
             "volumeMounts": [
                 {"name": "artifacts", "mountPath": str(self._folder)},
                 {"name": "tmp", "mountPath": "/tmp"},
@@ -214,6 +218,19 @@ def _arguments(spec: PipelineSpec, run: Json) -> Json:
     known = spec.root.input_definitions.parameters
     assert given.keys() <= set(known), f"parameters that the pipeline does not know: {given}"
     return dict(json.loads(json.dumps(given)))
+
+
+def _resources(container: Json) -> Json:
+    """Requests and limits as the driver writes them into the pod."""
+    told = container.get("resources", {})
+    return {
+        f"{kind.lower()}s": {
+            what.lower(): told[f"resource{what}{kind}"]
+            for what in ("Cpu", "Memory")
+            if f"resource{what}{kind}" in told
+        }
+        for kind in ("Request", "Limit")
+    }
 
 
 def _environment(settings: Json) -> list[Json]:

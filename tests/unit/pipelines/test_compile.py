@@ -8,6 +8,7 @@ import yaml
 from kontinual.rollout.kserve.packages import PackagePlace
 from kontinual.settings import Settings
 from pipelines.compile import COMPONENTS, ROOT, compile_all, stale
+from pipelines.resources import STEPS
 from pipelines.settings import SETTINGS
 
 PIPELINE = ROOT / "pipelines" / "continual_learning.yaml"
@@ -50,6 +51,19 @@ def test_every_task_has_the_settings_of_the_namespace_and_admit_alone_the_trigge
         own = {"kontinual-trigger"} if name == "exec-admit" else set()
         assert secrets == {"kontinual-object-store"} | own
         assert all(s["optional"] for s in [settings, *executor["secretAsEnv"]])
+
+
+def test_every_step_has_requests_and_limits_of_the_one_table():
+    """A ResourceQuota refuses pods without them, and where there is none a step fills a node."""
+    spec = next(yaml.safe_load_all(PIPELINE.read_text()))
+    executors = spec["deploymentSpec"]["executors"]
+    assert STEPS.keys() == set(COMPONENTS)
+    for step, wanted in STEPS.items():
+        found = executors[f"exec-{step}"]["container"]["resources"]
+        assert found["resourceCpuRequest"] == wanted.cpu
+        assert found["resourceMemoryRequest"] == wanted.memory
+        assert found["resourceCpuLimit"] == wanted.cpu_limit
+        assert found["resourceMemoryLimit"] == wanted.memory_limit
 
 
 def _settings_env(overlay: str) -> dict[str, str]:
