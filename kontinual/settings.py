@@ -54,6 +54,9 @@ class Settings(BaseSettings):
     )
     gateway_url: str = "http://127.0.0.1:18080"
     gateway_admin: str = "http://127.0.0.1:18901"
+    kserve_mode: Literal["standard", "knative"] = Field(
+        default="standard", description="how KServe runs models: it limits the names of loops"
+    )
     tuner: Literal["optuna", "katib"] = Field(
         default="optuna", description="who searches: this process, or Katib on the cluster"
     )

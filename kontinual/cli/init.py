@@ -75,7 +75,8 @@ def init(
 def _name(table: str) -> str:
     """The table's name as a loop's."""
     stem = table.rstrip("/").rpartition("/")[2].partition(".")[0].lower()
-    return "-".join(re.findall(r"[a-z0-9]+", stem))[:42].strip("-") or "loop"
+    joined = "-".join(re.findall(r"[a-z0-9]+", stem)).lstrip("0123456789-")
+    return joined[:42].rstrip("-") or "loop"
 
 
 def _units(texts: list[str]) -> dict[str, str]:

@@ -20,6 +20,7 @@ from kontinual.monitoring import (
 )
 from kontinual.settings import Settings
 from kontinual.spec import Loop, load_loop
+from kontinual.spec.hosts import check_hosts
 
 __all__ = ["app"]
 
@@ -73,6 +74,7 @@ def render(
     declaration, settings, folder = load_loop(str(loop)), settings_of(loop), out.resolve()
     if target is Target.KUBEFLOW:
         cluster = _cluster(settings, namespace, label or [], trigger)
+        check_hosts(declaration.name, cluster.namespace, settings.kserve_mode)
         served = _inference_service(declaration, cluster, champion)
         rendered = render_kubeflow(declaration, cluster, inference_service=served)
     else:

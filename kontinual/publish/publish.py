@@ -15,6 +15,7 @@ from kontinual.publish.pipeline import CompiledPipeline
 from kontinual.publish.schedule import reconcile, recurring_name
 from kontinual.settings import Settings
 from kontinual.spec import Loop
+from kontinual.spec.hosts import check_hosts
 
 __all__ = ["Publisher"]
 
@@ -36,8 +37,11 @@ class Publisher:
             settings: where the lake and Kubeflow Pipelines are.
 
         Raises:
-            SpecError: the pipeline does not take what a run is told.
+            SpecError: the pipeline does not take what a run is told, or KServe could not take the
+                loop's name.
         """
+        if settings.kfp_namespace is not None:
+            check_hosts(loop.name, settings.kfp_namespace, settings.kserve_mode)
         missing = _PARAMETERS - compiled.parameters
         if missing:
             raise SpecError(

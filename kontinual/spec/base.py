@@ -78,7 +78,10 @@ PositiveDuration = Annotated[Duration, AfterValidator(_positive)]
 """Where no time at all would mean nothing: windows, timeouts, the lengths that time is cut into."""
 Name = Annotated[
     str,
-    Field(pattern=r"^[a-z0-9]([a-z0-9-]{0,40}[a-z0-9])?$", description="lower-case DNS label"),
+    Field(
+        pattern=r"^[a-z]([a-z0-9-]{0,40}[a-z0-9])?$",
+        description="lower-case DNS label that begins with a letter",
+    ),
 ]
 Share = Annotated[float, Field(ge=0, le=1)]
 _QuantityText = Annotated[str, Field(pattern=r"^[0-9]+(\.[0-9]+)?(m|k|M|G|T|P|Ki|Mi|Gi|Ti|Pi)?$")]

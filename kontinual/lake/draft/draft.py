@@ -21,7 +21,7 @@ __all__ = ["Draft", "draft_loop"]
 
 _COLUMN = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,62}")
 _LETTERS = str.maketrans({"ä": "ae", "ö": "oe", "ü": "ue", "ß": "ss", "ø": "oe", "æ": "ae"})
-_NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,40}[a-z0-9])?")
+_NAME = re.compile(r"[a-z]([a-z0-9-]{0,40}[a-z0-9])?")
 
 
 @dataclass(frozen=True)
@@ -104,8 +104,8 @@ def _check_names(
 ) -> None:
     if not _NAME.fullmatch(name):
         raise SpecError(
-            f"a loop's name is a lower-case DNS label of up to 42 letters, such as "
-            f"{_as_name(name) or 'my-loop'}, but got {name!r}"
+            "a loop's name is a lower-case DNS label of up to 42 letters that begins with a "
+            f"letter, such as {_as_name(name) or 'my-loop'}, but got {name!r}"
         )
     require(list(frame.columns), [*roles, *leave_out], source=source)
     if frame.empty:
@@ -148,4 +148,5 @@ def _as_column(name: Any) -> str:
 
 
 def _as_name(name: str) -> str:
-    return "-".join(re.findall(r"[a-z0-9]+", name.lower()))[:42].strip("-")
+    joined = "-".join(re.findall(r"[a-z0-9]+", name.lower()))
+    return joined.lstrip("0123456789-")[:42].rstrip("-")

@@ -140,6 +140,7 @@ def test_a_named_champion_is_served(loop_path: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
+        (["--namespace", "n" * 60], f"in namespace {'n' * 60} may have 0 letters at most"),
         ([], "needs --namespace, or KONTINUAL_KFP_NAMESPACE"),
         (["--namespace", "team", "--label", "release"], "--label is NAME=VALUE, but got 'release'"),
     ],

@@ -175,3 +175,12 @@ def test_a_lake_of_this_machine_is_refused(
 ) -> None:
     with pytest.raises(SpecError, match="KONTINUAL_LAKE is not set, and pods can not read"):
         publisher(lake=None).publish()  # type: ignore[arg-type]
+
+
+def test_a_name_that_kserve_would_refuse_after_the_training_is_refused_before(
+    publisher: Publish,
+) -> None:
+    namespace = "n" * 50
+    with pytest.raises(SpecError, match=r"namespace n+ may have 2 letters at most.*toy has 3"):
+        publisher(kfp_namespace=namespace)
+    publisher(kfp_namespace=namespace, kserve_mode="knative")

@@ -42,6 +42,7 @@ def test_a_declaration_survives_being_written_and_read(flights_path: Path) -> No
         ("span: 30d", "span: 1 month", "data.span", "90s, 6h, 1d12h or 4w, but got '1 month'"),
         ("holdout: 0.2", "holdout: 0.95", "data.holdout", "less than 0.9"),
         ("name: flights", "name: Flights!", "name", "match pattern"),
+        ("name: flights", "name: 1flights", "name", "match pattern"),
         ("kind: Loop", "kind: Pool", "kind", "'Loop'"),
         ("range: [0, 23]", "range: [23, 0]", "data.features[0]", "low < high"),
         ("range: [0, 5000]", "range: [0, .inf]", "data.features[3].range[1]", "finite number"),
