@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from kontinual.errors import KontinualError
 from kontinual.rollout import (
     CollectorOutcomes,
     Predictors,
@@ -20,7 +21,10 @@ from kontinual.spec import Loop
 from kontinual.steps.station import Station, station
 from kontinual.tracking import Tracker
 
-__all__ = ["collaborators", "rollout"]
+__all__ = ["STOP", "collaborators", "rollout"]
+
+STOP = "stop"
+"""The note in a run's journal that it is to end: its rollout does not begin any more."""
 
 log = logging.getLogger(__name__)
 
@@ -52,10 +56,15 @@ def rollout(loop: str, run_id: str, *, version: str, report: Path) -> RolloutRes
         run_id: the run's name.
         version: of the challenger.
         report: where each step with its verdict is written (Markdown).
+
+    Raises:
+        KontinualError: the run was asked to end, or the rollout could not even be undone.
     """
     # The collector is asked at every look, and the phases shall be found between the lines.
     logging.getLogger("httpx").setLevel(logging.WARNING)
     with station("rollout", loop, run_id) as here:
+        if (stop := here.journal.notes().get(STOP)) is not None:
+            raise KontinualError(f"run {run_id} was asked to end by {stop['by']}: start another")
         # The champion it was judged against: if another took over since, it is not promoted.
         champion = here.journal.notes()["evaluate"]["champion"]
         parts = collaborators(here.loop, here.settings)

@@ -17,6 +17,7 @@ from kontinual.trigger.contracts import RunKind
 from kontinual.trigger.launcher import Launcher, LauncherByKind, LocalLauncher
 from kontinual.trigger.ledger import utc_now
 from kontinual.trigger.logs import log_as_json
+from kontinual.trigger.retreat import NoRetreat, ProcessRetreat, Retreat
 from kontinual.trigger.server import serve, split_command
 
 
@@ -87,6 +88,7 @@ def _launcher(
             pipeline=settings.kfp_pipeline,
             records=record,
             clock=utc_now,
+            retreat=_retreat(settings, loop),
         )
     else:
         given = run_command or f"{settings.run_command} --loop {shlex.quote(loop)}"
@@ -95,6 +97,13 @@ def _launcher(
     attempts = [local(command), local(command, "runs-again")]
     rollback = RepeatingLauncher(attempts, records=record)
     return LauncherByKind({RunKind.RETRAIN: retrain, RunKind.ROLLBACK: rollback})
+
+
+def _retreat(settings: Settings, loop: str) -> Retreat:
+    """On KServe the rollout of a run is taken back by a process beside the service."""
+    if settings.gateway != "kserve":
+        return NoRetreat()
+    return ProcessRetreat([sys.executable, "-m", "kontinual.steps.abort", "--loop", loop])
 
 
 if __name__ == "__main__":

@@ -4,22 +4,28 @@ The server makes a run for every request that reaches it: names are not unique, 
 whose answer is lost may have been carried out. So a run is looked for by its name before it is
 made, and after a request in doubt it is only looked for, for as long as the server could still
 be at it. Should two be made all the same, the older one is the run and the other is stopped.
+
+A run that is terminated gets no word of it, and its rollout no moment to put the champion back. So
+that comes before; and a run that failed is over when nothing is left of its rollout.
 """
 
 import logging
+import time
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any
 
 from kontinual.cluster.kfp import Connection, KfpRun, Pipelines, Runs, Version
-from kontinual.errors import ClusterError
+from kontinual.errors import ClusterError, ServiceError
 from kontinual.spec import Loop, Outcome, RunRecord
 from kontinual.trigger.contracts import Run
+from kontinual.trigger.retreat import NoRetreat, Retreat
 
 __all__ = ["KfpLauncher"]
 
 log = logging.getLogger(__name__)
 DOUBT = timedelta(minutes=2)
+RETREAT_SECONDS = 120.0  # a run that is asked to end has so long before it is terminated
 CALL_SECONDS = 15.0  # and to connect once more: less than a Launcher may take
 
 
@@ -35,6 +41,8 @@ class KfpLauncher:
         pipeline: str,
         records: Callable[[str], RunRecord | None],
         clock: Callable[[], datetime],
+        retreat: Retreat | None = None,
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         """Set up a launcher; nothing is asked yet.
 
@@ -45,6 +53,8 @@ class KfpLauncher:
             pipeline: name that it was published by.
             records: the record that a run left in the lake's journal, by run id.
             clock: tells the time, in UTC.
+            retreat: puts the champion back where a run's rollout is unfinished.
+            monotonic: tells seconds, whatever the clock is set to.
         """
         self._connection = connection
         self._runs = Runs(connection, loop.name)
@@ -54,6 +64,9 @@ class KfpLauncher:
         self._records = records
         self._clock = clock
         self._doubts: dict[str, datetime] = {}
+        self._retreat = retreat or NoRetreat()
+        self._monotonic = monotonic
+        self._asked: dict[str, float] = {}  # when runs were first asked to end
 
     def launch(self, run: Run) -> dict[str, Any]:
         """Start the run unless there is one of its name; returns its id and its page's address.
@@ -71,20 +84,46 @@ class KfpLauncher:
         return _process(found[0])
 
     def outcome(self, run: Run) -> RunRecord | None:
-        """The record of a run that has ended, however; None while it goes on, or may yet appear."""
+        """The record of a run that has ended, however; None while it goes on, or may yet appear.
+
+        One that failed has ended when nothing is left of its rollout.
+
+        Raises:
+            ClusterError: it is not known how the run is.
+            ServiceError: its rollout could not be taken back; that is tried again.
+        """
         with self._connection.within(CALL_SECONDS):
             found = self._found(run)
         if not all(told.has_ended for told in found) or (not found and self._may_appear(run)):
             return None
+        record = self._records(run.id) or self._without_record(run, found)
+        has_run = run.process is not None or bool(found)
+        if has_run and record.outcome is Outcome.FAILED and not self._retreat.is_over(run):
+            return None
         self._doubts.pop(run.id, None)
-        return self._records(run.id) or self._without_record(run, found)
+        self._asked.pop(run.id, None)
+        return record
 
     def stop(self, run: Run) -> None:
-        """Ask it to end; asking one that is ending or has ended changes nothing."""
+        """Ask it to end; asking one that is ending or has ended changes nothing.
+
+        It is terminated when nothing is left of its rollout, or after `RETREAT_SECONDS`.
+        """
         with self._connection.within(CALL_SECONDS):
-            for told in self._found(run):
-                if not told.has_ended and told.state != "CANCELING":
+            going = [t for t in self._found(run) if not t.has_ended and t.state != "CANCELING"]
+            if going and self._may_end(run):
+                for told in going:
                     self._runs.terminate(told.id)
+
+    def _may_end(self, run: Run) -> bool:
+        now = self._monotonic()
+        if now - self._asked.setdefault(run.id, now) > RETREAT_SECONDS:
+            return True
+        try:
+            return self._retreat.is_over(run)
+        except ServiceError as exc:
+            log.warning("tried again before it is terminated: %s", exc, extra={"run": run.id})
+            return False
 
     def _found(self, run: Run) -> list[KfpRun]:
         """The run as the server tells of it; by its name where no answer told its id."""
