@@ -3,6 +3,7 @@
 import shlex
 import shutil
 import tempfile
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -87,6 +88,8 @@ def run(
         pipeline_root=str(artifacts),
         raise_on_error=False,
     )
+    # What it says of every step: here a run shares the machine, as it always did.
+    warnings.filterwarnings("ignore", message="Task .* have no effect in the current local runner")
     continual_learning(loop=loop, run_id=run_id, trigger=trigger, seed=seed)
     # Not when interrupted: then a task may still be taking back what it began.
     shutil.rmtree(scratch, ignore_errors=True)
