@@ -13,7 +13,7 @@ from kubernetes.config import load_kube_config
 from components.images import TRAIN
 from kontinual.cluster import Lease
 from kontinual.errors import TrainingError
-from kontinual.rollout import Phase, RolloutResult, RolloutState, resume, rollout
+from kontinual.rollout import Phase, RolloutResult, RolloutState, resume, rollout, utc_now
 from kontinual.rollout.kserve import (
     ClusterStore,
     KServeApi,
@@ -33,7 +33,7 @@ from tests.cluster.predictors import KServe
 from tests.integration.rollout.real_servers import RunningEnvoy
 from tests.integration.tuning.conftest import MemoryTracker
 from tests.kube.clients import Killed, MortalClient
-from tests.unit.rollout.rollout_world import Behaviour, FileRegistry, Traffic
+from tests.unit.rollout.rollout_world import Behaviour, FileRegistry, Labels, Traffic
 from tests.unit.serving.conftest import write_package
 
 TROUBLE = "trouble"
@@ -114,6 +114,7 @@ class World:
             "gateway": self.gateway(client, check=lease.check),
             "store": ClusterStore(client, TROUBLE, NAME, lease=lease, sleep=time.sleep),
             "metrics": self.traffic,
+            "outcomes": Labels(self.traffic, utc_now),
             "registry": self.registry,
         }
 
