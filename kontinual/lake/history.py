@@ -5,9 +5,10 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from datetime import datetime
 
+from kontinual.lake.files import below
 from kontinual.lake.lake import Lake
 from kontinual.lake.manifest import SpanManifest
-from kontinual.lake.source import Rows, below, columns_of, query_rows, table_rows
+from kontinual.lake.source import Rows, columns_of, query_rows, table_rows
 from kontinual.spec import History, Loop, utc_text
 
 __all__ = ["history_columns", "history_rows", "ingest_history", "ingest_table"]

@@ -110,33 +110,12 @@ class TurnsSearcher(Searcher):
     every trial would find none to work on in a study of several algorithms.
 
     Args:
-        space: what may be tried.
-        tuning: which sampler, how many trials.
-        seed: of the samplers.
-        maximize: is a greater score better?
-        first: points tried before any of the samplers' own.
+        studies: by algorithm.
+        first: algorithms of the points that the studies try before any of the samplers' own.
     """
 
-    def __init__(
-        self,
-        space: Space,
-        tuning: Tuning,
-        *,
-        seed: int,
-        maximize: bool,
-        first: Sequence[Suggestion] = (),
-    ) -> None:
-        studies = {
-            algorithm: OptunaSearcher(
-                Space(trainers={algorithm: search}),
-                tuning,
-                seed=seed,
-                maximize=maximize,
-                first=[s for s in first if s.algorithm == algorithm],
-            )
-            for algorithm, search in space.trainers.items()
-        }
-        begin = (studies[s.algorithm] for s in first)
+    def __init__(self, studies: Mapping[str, OptunaSearcher], *, first: Sequence[str] = ()) -> None:
+        begin = (studies[algorithm] for algorithm in first)
         self._turns = itertools.chain(begin, itertools.cycle(studies.values()))
         self._pending: deque[OptunaSearcher] = deque()
 
@@ -183,9 +162,19 @@ def make_searcher(
     """The searcher that a declaration asks for."""
     if tuning.algorithm == "grid":
         return GridSearcher(space, trials=tuning.trials, seed=seed, first=first)
-    together = tuning.algorithm not in _ONE_SPACE or len(space.trainers) == 1
-    searcher = OptunaSearcher if together else TurnsSearcher
-    return searcher(space, tuning, seed=seed, maximize=maximize, first=first)
+
+    def study(space: Space, first: Sequence[Suggestion]) -> OptunaSearcher:
+        return OptunaSearcher(space, tuning, seed=seed, maximize=maximize, first=first)
+
+    if tuning.algorithm not in _ONE_SPACE:
+        return study(space, first)
+    studies = {
+        algorithm: study(
+            Space(trainers={algorithm: search}), [s for s in first if s.algorithm == algorithm]
+        )
+        for algorithm, search in space.trainers.items()
+    }
+    return TurnsSearcher(studies, first=[s.algorithm for s in first])
 
 
 def _sampler(tuning: Tuning, seed: int) -> Any:
