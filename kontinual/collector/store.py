@@ -26,6 +26,7 @@ import pydantic_core
 import sqlalchemy as sa
 from filelock import FileLock, Timeout
 
+from kontinual.collector.pruning import prune_early, prune_taken, prune_unlabelled
 from kontinual.collector.records import (
     Answered,
     Example,
@@ -53,7 +54,6 @@ from kontinual.spec import LabelRecord
 
 __all__ = ["Forgotten", "Store"]
 
-PRUNED_AT_ONCE = 2000
 RIPE_AT_ONCE = 2000
 
 
@@ -349,26 +349,13 @@ class Store:
         with self._guard:
             with self._engine.begin() as tx:
                 pruned = Pruned(
-                    taken=self._prune_taken(tx, now - self._retention.total_seconds()),
-                    unlabelled=_prune_unlabelled(tx, waited),
-                    early=_prune_early(tx, waited),
+                    taken=prune_taken(tx, now - self._retention.total_seconds()),
+                    unlabelled=prune_unlabelled(tx, waited),
+                    early=prune_early(tx, waited),
                 )
             self._pruned += pruned.taken
             self._count(unlabelled=-pruned.unlabelled)
         return pruned
-
-    def _prune_taken(self, tx: sa.Connection, before: float) -> int:
-        old = sa.select(sa.func.max(takes.c.seq)).where(takes.c.at <= before)
-        end = min(tx.scalar(old) or 0, self._pruned + PRUNED_AT_ONCE)
-        if end <= self._pruned:
-            return 0
-        gone = predictions.c.seq.between(self._pruned + 1, end)
-        known = sa.select(predictions.c.id, predictions.c.label).where(gone)
-        tx.execute(forgotten.insert().from_select(["id", "label"], known))
-        tx.execute(state.update().values(pruned=end))
-        tx.execute(takes.delete().where(takes.c.seq < end))
-        _prune_predictions(tx, gone)
-        return end - self._pruned
 
     def close(self) -> None:
         """Let go of the file."""
@@ -388,28 +375,3 @@ class Store:
 
 def _matured(row: Any, label: int) -> Matured:
     return Matured(row.version, row.score, label, pydantic_core.from_json(row.features))
-
-
-def _prune_unlabelled(tx: sa.Connection, before: float) -> int:
-    return _prune_predictions(tx, predictions.c.id.in_(_waiting(before)))
-
-
-def _prune_early(tx: sa.Connection, before: float) -> int:
-    return tx.execute(early.delete().where(early.c.id.in_(_oldest(early, before)))).rowcount
-
-
-def _oldest(table: sa.Table, before: float) -> sa.Select[tuple[str]]:
-    """The ids of the first that arrived, those until then."""
-    arrived = table.c.arrived
-    return sa.select(table.c.id).where(arrived <= before).order_by(arrived).limit(PRUNED_AT_ONCE)
-
-
-def _waiting(before: float) -> sa.Select[tuple[str]]:
-    return _oldest(predictions, before).where(predictions.c.label.is_(None))
-
-
-def _prune_predictions(tx: sa.Connection, gone: sa.ColumnElement[bool]) -> int:
-    latest = sa.select(sa.func.max(predictions.c.arrived)).where(gone).scalar_subquery()
-    later = state.c.pruned_arrival < latest
-    tx.execute(state.update().where(later).values(pruned_arrival=latest))
-    return tx.execute(predictions.delete().where(gone)).rowcount

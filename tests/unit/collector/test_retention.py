@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from kontinual.collector import Forgotten, Prediction, Pruned, Store, StoreCounts, store
+from kontinual.collector import Forgotten, Prediction, Pruned, Store, StoreCounts, pruning
 from kontinual.spec import LabelRecord
 
 Maker = Callable[..., Prediction]
@@ -103,7 +103,7 @@ def test_numbers_go_on_where_they_were_after_all_rows_went_and_a_restart(
 def test_a_pruning_that_breaks_off_is_taken_up_again(
     kept: Store, prediction: Maker, clock: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(store, "PRUNED_AT_ONCE", 2)
+    monkeypatch.setattr(pruning, "PRUNED_AT_ONCE", 2)
     fill(kept, prediction, range(7))
     kept.take(7)
     clock.now += MONTH
@@ -199,7 +199,7 @@ def test_a_store_does_not_grow_where_few_rows_are_ever_labelled(
     tmp_path: Path, prediction: Maker, clock: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One row in ten is labelled, and half of all labels are of rows that never come."""
-    monkeypatch.setattr(store, "PRUNED_AT_ONCE", 7)
+    monkeypatch.setattr(pruning, "PRUNED_AT_ONCE", 7)
     day = timedelta(days=1)
     kept = Store(
         tmp_path / "kept.sqlite", loop="parcels", retention=day, patience=5 * day, clock=clock
@@ -212,7 +212,7 @@ def test_a_store_does_not_grow_where_few_rows_are_ever_labelled(
         clock.now += day
         while any(kept.prune()):
             pass
-    tables = (store.predictions, store.early, store.takes)
+    tables = (pruning.predictions, pruning.early, pruning.takes)
     with kept._engine.connect() as tx:
         rows = [tx.scalar(sa.select(sa.func.count()).select_from(table)) for table in tables]
     assert rows == [4 * 18, 4 * 2, 1]
@@ -223,7 +223,7 @@ def test_a_store_does_not_grow_where_few_rows_are_ever_labelled(
 def test_what_is_old_is_found_by_an_index(kept: Store) -> None:
     """Else each look would read every prediction that waits."""
     plans = []
-    for query in (store._oldest(store.early, 1.0), store._waiting(1.0)):
+    for query in (pruning._oldest(pruning.early, 1.0), pruning._waiting(1.0)):
         sql = query.compile(kept._engine, compile_kwargs={"literal_binds": True})
         with kept._engine.connect() as tx:
             plans.append(str(tx.exec_driver_sql(f"EXPLAIN QUERY PLAN {sql}").all()))
