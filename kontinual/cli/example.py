@@ -55,7 +55,7 @@ def requests(
         f"# a prediction, for the values of {origin}",
         _post(predict_url(loop, settings), {"instances": [instance]}),
         "",
-        f"# its label, whenever it is known: after {delay}, the declaration expects",
+        f"# its label, whenever it is known: by {delay} later, the declaration says",
         _post(labels_url(settings), {"labels": [label]}),
     ]
 

@@ -112,7 +112,7 @@ def show(loop: LoopPath) -> None:
         answer, reason = (t.decision.answer, t.decision.reason) if t.decision else ("…", "")
         asked.add_row(str(t.id), utc_text(t.received_at), t.alert or t.source, answer, reason)
     # As `kontinual stop` wants it: on a narrow terminal other columns give way.
-    name = Column("run", overflow="fold", min_width=max((len(r.id) for r in runs), default=0))
+    name = Column("run", overflow="fold", no_wrap=True)
     ran = Table(name, "trigger", "state", "outcome", "reason", title="Runs")
     for r in runs:
         reason = r.record.reason if r.record else ""

@@ -65,7 +65,7 @@ def bodies(lines: list[str]) -> list[tuple[str, dict[str, list[dict[str, object]
 def test_before_the_first_span_the_values_are_of_the_history(loop: str) -> None:
     lines = printed("example", loop)
     assert lines[0] == "# a prediction, for the values of a row of the history"
-    assert "after 6h" in lines[3]
+    assert "by 6h later" in lines[3]
     (predict, asked), (labels, told) = bodies(lines)
     assert predict == "http://127.0.0.1:18080/v1/models/delays:predict"
     assert labels == "http://127.0.0.1:18081/api/v1/labels"
