@@ -69,7 +69,7 @@ def ingest_labelled(
         LakeError: the collector can not be reached or answers nonsense; nothing was written.
     """
     number = lake.next_number()
-    owned = client or httpx.Client(timeout=60)
+    owned = client or httpx.Client(timeout=60, trust_env=False)  # no proxy knows it
     try:
         source = _Collector(loop, owned, collector.rstrip("/"), attempts=attempts)
         cursor = _reached(lake, source)

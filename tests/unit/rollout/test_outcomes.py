@@ -1,8 +1,10 @@
 """Asking a collector, the real application or one in trouble."""
 
 import math
+import threading
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import httpx
@@ -92,3 +94,21 @@ def test_a_collector_that_does_not_tell_is_not_one_without_labels(
     outcomes = CollectorOutcomes("http://collector", transport=httpx.MockTransport(handler))
     with pytest.raises(MetricsUnavailable, match=f"(?s)the collector could not be asked.*{said}"):
         outcomes.read(["1"], since=BEGAN, until=BEGAN + timedelta(minutes=1))
+
+
+def test_a_proxy_for_the_world_outside_is_not_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(b'{"until": null, "outcomes": []}')
+
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")
+    monkeypatch.setenv("ALL_PROXY", "http://127.0.0.1:1")
+    with HTTPServer(("127.0.0.1", 0), Handler) as server:
+        server.timeout = 10
+        thread = threading.Thread(target=server.handle_request)
+        thread.start()
+        outcomes = CollectorOutcomes(f"http://127.0.0.1:{server.server_port}")
+        assert outcomes.read(["1"], since=BEGAN, until=BEGAN + timedelta(hours=1)) == {}
+        thread.join(10)
