@@ -10,6 +10,7 @@ from typing import Any
 from kontinual.errors import ServiceError, SpecError
 from kontinual.local.addresses import chosen_addresses
 from kontinual.local.environment import settings_environment
+from kontinual.proxies import ask_own_machine_directly
 from kontinual.settings import Settings
 
 __all__ = ["PLOT_STYLE", "Report", "fresh_home"]
@@ -32,7 +33,7 @@ def fresh_home(folder: Path, **settings: Any) -> Settings:
     """An empty folder for a stack of its own, at addresses that are free.
 
     The settings are exported to the environment, so that every process that the
-    notebook starts reads the same.
+    notebook starts reads the same, and asks this machine past any proxy.
 
     Args:
         folder: of this notebook alone; what an earlier execution left there is removed.
@@ -48,6 +49,7 @@ def fresh_home(folder: Path, **settings: Any) -> Settings:
     (folder / _MARK).touch()
     chosen = Settings.model_validate({"home": folder, **chosen_addresses(), **settings})
     os.environ.update(settings_environment(chosen))
+    ask_own_machine_directly()
     return Settings()
 
 

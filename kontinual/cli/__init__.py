@@ -13,6 +13,7 @@ import typer
 from typer.core import TyperGroup
 
 from kontinual.errors import KontinualError
+from kontinual.proxies import ask_own_machine_directly
 
 __all__ = ["main"]
 
@@ -121,6 +122,7 @@ def kontinual(
 
 def main() -> None:
     """Run the command line; an error of ours is a message, not a traceback."""
+    ask_own_machine_directly()
     try:
         app(prog_name="kontinual")
     except KontinualError as exc:
