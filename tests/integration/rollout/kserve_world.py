@@ -14,6 +14,7 @@ from kubernetes.client import ApiClient
 from rollout_world import Behaviour, FileRegistry, Labels, Traffic
 
 from kontinual.cluster import Lease
+from kontinual.rollout import RolloutResult, rollout
 from kontinual.rollout.kserve import ClusterStore, KServeApi, KServeGateway, PackagePlace
 from kontinual.rollout.plan import MIN_STEP_SECONDS
 from kontinual.spec import Loop
@@ -125,6 +126,10 @@ class KServeWorld:
             "clock": self.clock,
             "sleep": self._look_seldom,
         }
+
+    def rollout(self, challenger: str = "2", champion: str | None = "1") -> RolloutResult:
+        """A whole one, by a new process."""
+        return rollout(self.loop, champion=champion, challenger=challenger, **self.process())
 
     def package(self, version: str) -> Path:
         folder = self.registry.package(version)

@@ -15,7 +15,7 @@ from kontinual.spec import Loop, Outcome, load_loop
 from tests.cluster.imitation.kserve.controller import Cluster
 from tests.kube.clients import Killed
 
-EXAMPLE = Path(__file__).parents[3] / "examples" / "flights" / "loop.yaml"
+EXAMPLE = Path(__file__).parents[4] / "examples" / "flights" / "loop.yaml"
 PLAN = {"steps": [50, 100], "min_requests": 40, "step_duration": "1s", "step_timeout": "60s"}
 
 

@@ -16,7 +16,7 @@ from kontinual.spec import load_loop
 from tests.cluster.imitation.kserve.controller import Cluster
 from tests.cluster.imitation.kserve.objects import INFERENCE_SERVICES, ROUTES
 
-EXAMPLE = Path(__file__).parents[3] / "examples" / "flights" / "loop.yaml"
+EXAMPLE = Path(__file__).parents[4] / "examples" / "flights" / "loop.yaml"
 
 
 HalfWay = Callable[..., None]
