@@ -34,6 +34,7 @@ monitoring:
 trigger: {min_new_labels: 1000, cooldown: 2h, daily_budget: 3}
 """
 START = datetime(2026, 1, 1, tzinfo=UTC)
+NOW = datetime(2026, 1, 10, 12, tzinfo=UTC)  # of a judgement
 
 
 class FakeClock:
@@ -106,6 +107,21 @@ def make_ask(kind: str = "quality_decay", *, fingerprint: str = "aa", **more: An
         fingerprint=fingerprint,
         labels={"model": "toy", "kind": kind},
         **{"starts_at": START, **more},
+    )
+
+
+def trigger_of(alert: str | None, **more: Any) -> Trigger:
+    source = more.pop("source", Source.ALERTMANAGER if alert else Source.MANUAL)
+    return Trigger(
+        id=1,
+        source=source,
+        alert=alert if source is Source.ALERTMANAGER else None,
+        fingerprint="aa",
+        starts_at=NOW,
+        labels={},
+        summary="",
+        received_at=NOW,
+        **more,
     )
 
 

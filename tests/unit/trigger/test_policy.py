@@ -1,5 +1,7 @@
+import re
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,30 +18,14 @@ from kontinual.trigger import (
     PolicyState,
     RunKind,
     Source,
-    Trigger,
     Wish,
 )
-from kontinual.trigger.policy import POLICY_VERSION, PolicyJudge, run_id_of
+from kontinual.trigger.policy import POLICY_VERSION
 from kontinual.trigger.rules import RULES
+from tests.unit.trigger.conftest import NOW, trigger_of
 
-NOW = datetime(2026, 1, 10, 12, tzinfo=UTC)
 GOOD = Evidence(condition="x > 1", value=2.0, quality_decay=0.05, matured_rows=5000, former="3")
 Judged = Callable[..., Decision]
-
-
-def trigger_of(alert: str | None, **more: Any) -> Trigger:
-    source = more.pop("source", Source.ALERTMANAGER if alert else Source.MANUAL)
-    return Trigger(
-        id=1,
-        source=source,
-        alert=alert if source is Source.ALERTMANAGER else None,
-        fingerprint="aa",
-        starts_at=NOW,
-        labels={},
-        summary="",
-        received_at=NOW,
-        **more,
-    )
 
 
 @pytest.fixture
@@ -130,6 +116,18 @@ def test_moving_input_counts_only_where_the_model_is_hurt(
     assert decision.rule == ("accepted" if answer is Answer.ACCEPT else "model_hurt")
 
 
+def test_without_an_alert_on_decay_a_fall_of_more_than_one_point_in_a_hundred_hurts(
+    loop: Loop,
+) -> None:
+    alerts = [a for a in loop.monitoring.alerts if a.kind is not AlertKind.QUALITY_DECAY]
+    monitoring = loop.monitoring.model_copy(update={"alerts": alerts})
+    policy = Policy(loop.model_copy(update={"monitoring": monitoring}))
+    for fall, answer in ((0.01, Answer.SUPPRESS), (0.0101, Answer.ACCEPT)):
+        seen = GOOD.model_copy(update={"quality_decay": fall})
+        decision = policy.judge(trigger_of("feature_drift"), seen, PolicyState(), NOW)
+        assert decision.answer is answer
+
+
 def test_a_suppressed_drift_says_why_with_figures(judged: Judged) -> None:
     assert judged("feature_drift", quality_decay=0.001).reason == (
         "the input moved but the model is not hurt: ROC AUC fell by 0.0010, the limit is 0.0100"
@@ -140,6 +138,10 @@ def test_harm_itself_new_labels_and_the_calendar_need_no_other_harm(judged: Judg
     assert judged("model_age", quality_decay=0.0).answer is Answer.ACCEPT
     assert judged("quality_decay", quality_decay=None).answer is Answer.ACCEPT
     assert judged("new_labels", quality_decay=0.0).answer is Answer.ACCEPT
+
+
+def test_as_many_new_labels_as_are_asked_for_are_enough(judged: Judged) -> None:
+    assert judged(matured_rows=1000).answer is Answer.ACCEPT
 
 
 @pytest.mark.parametrize("rows", [None, 0, 999])
@@ -177,6 +179,16 @@ def test_the_budget_is_free_again_a_day_after_the_oldest_start(
     assert (decision.answer, decision.rule) == (Answer.HOLD, "daily_budget")
     assert decision.hold_until == starts[1] + day
     assert judged(state=PolicyState(started=starts[:3]), speedup=speedup).answer is Answer.ACCEPT
+    three = [NOW - day, NOW - day / 2, NOW - day / 4]
+    assert judged(state=PolicyState(started=three), speedup=speedup).answer is Answer.ACCEPT
+
+
+def test_after_more_runs_than_the_budget_as_many_have_to_be_a_day_old(judged: Judged) -> None:
+    """A person's runs count, too, and no budget holds them."""
+    starts = [NOW - timedelta(hours=ago) for ago in (20, 16, 12, 8, 4)]
+    decision = judged(state=PolicyState(started=starts))
+    assert (decision.answer, decision.rule) == (Answer.HOLD, "daily_budget")
+    assert decision.hold_until == starts[2] + timedelta(days=1), "then two are left, of three"
 
 
 PAUSE = Act(by="ana", reason="a holiday", at=NOW)
@@ -247,13 +259,6 @@ def test_a_person_can_name_only_a_version_that_was_champion(judged: Judged) -> N
     assert judged(None, wish=undo, champions=["1", "3"]).answer is Answer.ACCEPT
 
 
-def test_where_a_rollback_goes_is_fixed_when_it_is_accepted(loop: Loop) -> None:
-    judge = PolicyJudge(Policy(loop), {1: GOOD})
-    assert judge.wish(trigger_of("prediction_drift")).version == "3"
-    named = trigger_of(None, wish=Wish(kind=RunKind.ROLLBACK, version="2"))
-    assert judge.wish(named).version == "2"
-
-
 def test_a_person_rolls_back_whatever_the_figures_say(judged: Judged) -> None:
     undo = Wish(kind=RunKind.ROLLBACK, version="3")
     state = PolicyState(restored_by="toy-9", failures=9, last_failure=NOW, last_run_ended=NOW)
@@ -302,6 +307,8 @@ def test_what_is_held_too_long_is_suppressed_with_its_last_reason(judged: Judged
         "enough_labels: 1000 new labelled rows are needed, 0 are in"
     )
     assert judged(held_since=NOW - week).answer is Answer.ACCEPT, "what is ripe is not too late"
+    fast = judged(held_since=NOW - week / 1000, matured_rows=0, speedup=1000.0)
+    assert fast.rule == "hold_timeout", "a declared length of time passes faster in a demo"
 
 
 def test_a_run_that_goes_on_already_is_admitted_or_refused_at_once(judged: Judged) -> None:
@@ -323,6 +330,13 @@ def test_a_decision_holds_what_it_was_taken_by(judged: Judged) -> None:
 
 
 NAMES = [rule.__name__ for rule in RULES]
+
+
+def test_the_rules_are_asked_in_the_order_that_the_documentation_tells() -> None:
+    table = (Path(__file__).parents[3] / "docs" / "trigger.md").read_text(encoding="utf-8")
+    assert re.findall(r"^\| `([a-z_]+)` \|", table, re.MULTILINE) == NAMES
+
+
 SAYS_NO: dict[str, dict[str, Any]] = {
     "resolved": {"resolved_at": NOW},
     "paused": {"paused": PAUSE},
@@ -376,7 +390,3 @@ def test_no_run_is_ever_accepted_beside_another_and_no_retraining_without_rows(
         assert alert in {
             *(None, "quality_decay", "feature_drift", "new_labels", "model_age", "prediction_drift")
         }
-
-
-def test_a_run_id_names_loop_moment_and_trigger(loop: Loop) -> None:
-    assert run_id_of(loop, 7, NOW) == "toy-20260110t120000-7"
