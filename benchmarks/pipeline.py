@@ -10,6 +10,7 @@ adds: kfp, a process per step, and each step's imports, TFDV's included.
 import argparse
 import json
 import os
+import shlex
 import statistics
 import subprocess
 import sys
@@ -37,7 +38,7 @@ print(span, time.monotonic() - began)
 def pipeline_seconds(url: Path, settings: Settings) -> float:
     """The compiled pipeline's function under kfp.local, as the trigger starts it."""
     began = time.monotonic()
-    command = [*settings.run_command.split(), "--loop", str(url), "--run-id", "bench"]
+    command = [*shlex.split(settings.run_command), "--loop", str(url), "--run-id", "bench"]
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
     return time.monotonic() - began
 

@@ -3,6 +3,7 @@
 A command that knows its loop asks `kontinual.home.settings_of` for them.
 """
 
+import shlex
 import sys
 from pathlib import Path
 from typing import Literal
@@ -18,7 +19,6 @@ OBJECT_STORE_SECRET = "kontinual-object-store"  # noqa: S105  its name, on a clu
 STORE_VARIABLES = ("AWS_ENDPOINT_URL", "AWS_REGION")
 """What else they know of the store; no secrets."""
 
-
 _SOURCE = Path(__file__).parent.parent
 
 
@@ -26,6 +26,10 @@ def _data_python() -> Path:
     """What `make setup` made, here or in the source tree."""
     usual = Path(".venv-data/bin/python")
     return usual if usual.is_file() else _SOURCE / usual
+
+
+def _run_command() -> str:
+    return shlex.join([sys.executable, str(_SOURCE / "pipelines" / "local.py")])
 
 
 class Settings(BaseSettings):
@@ -75,8 +79,9 @@ class Settings(BaseSettings):
         description="interpreter of the data environment (TFDV) on a laptop",
     )
     run_command: str = Field(
-        default=f"{sys.executable} {_SOURCE / 'pipelines' / 'local.py'}",
-        description="starts one run of the pipeline on this machine; --loop and others are added",
+        default_factory=_run_command,
+        description="command line that starts one run of the pipeline on this machine; --loop and "
+        "others are added",
     )
     launcher: Literal["local", "kfp"] = Field(
         default="local", description="where runs run: on this machine, or Kubeflow Pipelines"
@@ -129,7 +134,3 @@ class Settings(BaseSettings):
     @property
     def ledger_url(self) -> str:
         return self.ledger or f"sqlite:///{self.home.resolve() / 'ledger.db'}"
-
-    def real_seconds(self, loop_seconds: float) -> float:
-        """A declared time span in seconds of the wall clock, at this speed-up."""
-        return loop_seconds / self.speedup

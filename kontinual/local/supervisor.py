@@ -151,13 +151,6 @@ class Supervisor:
                 if state.is_given_up:
                     rpc.startProcess(state.name, False)
 
-    def restart(self, name: str) -> None:
-        """End a program and start it again."""
-        with self._lock, self._rpc() as rpc:
-            if self.states()[name].is_up:
-                rpc.stopProcess(name)
-            rpc.startProcess(name, False)
-
     def shutdown(self) -> None:
         """End launchers, then their runs, then all other programs and supervisord itself.
 
