@@ -67,8 +67,8 @@ if [[ -n $ca ]]; then
 fi
 write_pip_conf "$secrets/pip.conf" "$ca"
 
-revision=$(git rev-parse HEAD 2>/dev/null || echo unknown)
-if [[ -n $(git status --porcelain -- kontinual images setup.py 2>/dev/null) ]]; then revision+=-dirty; fi
+revision=$(git rev-parse HEAD 2>/dev/null || true)
+if [[ -n $(git status --porcelain -- kontinual images setup.py 2>/dev/null) ]]; then revision+=.dirty; fi
 # The commit's date, not today's: the same commit gives the same labels.
 created=$(git log -1 --format=%cI 2>/dev/null || date -Iseconds)
 

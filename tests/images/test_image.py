@@ -98,9 +98,15 @@ def test_labels_say_what_it_is_made_of(environment: str):
     assert labels[prefix + "title"] == f"kontinual {environment}"
     assert labels[prefix + "version"] == image(environment).rsplit(":", 1)[1]
     assert labels[prefix + "licenses"] == "Apache-2.0"
-    assert re.fullmatch(r"[0-9a-f]{40}(-dirty)?", labels[prefix + "revision"])
+    assert re.fullmatch(r"[0-9a-f]{40}(\.dirty)?", labels[prefix + "revision"])
     assert re.match(r"\d{4}-\d\d-\d\dT", labels[prefix + "created"])
     assert labels[prefix + "base.name"]
+
+
+def test_a_model_that_is_trained_in_it_can_name_its_code(environment: str):
+    config = inspect(environment)["Config"]
+    revision = config["Labels"]["org.opencontainers.image.revision"]
+    assert f"KONTINUAL_REVISION={revision}" in config["Env"]
 
 
 def test_nothing_of_the_builder_stays_in_it(environment: str):
