@@ -1,9 +1,10 @@
-"""The bootstrap against independent oracles: scikit-learn, repeated rows, laws of chance."""
+"""The bootstrap against independent oracles: scikit-learn, SciPy, repeated rows, laws of chance."""
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import stats
 from sklearn import metrics as sk
 
 from kontinual.evaluation import improvements as improvements_by_block
@@ -86,6 +87,23 @@ def test_the_interval_of_a_mean_is_that_of_the_normal_law():
 
     assert found.low == pytest.approx(gain.mean() - error, rel=0.05)
     assert found.high == pytest.approx(gain.mean() + error, rel=0.05)
+
+
+@pytest.mark.parametrize("days", [3, 6])
+def test_the_interval_of_few_days_of_one_size_is_that_of_a_paired_t_test(days):
+    labels, old, new = _scored(20 * days)
+    blocks = np.repeat(np.arange(days), 20)
+    losses = (old - labels) ** 2 - (new - labels) ** 2
+
+    found = improvements(
+        labels, old, new, blocks=blocks, metrics=["brier"], rng=np.random.default_rng(1),
+        resamples=20_000,
+    )["brier"]  # fmt: skip
+
+    by_day = losses.reshape(days, 20).mean(axis=1)
+    wanted = stats.ttest_1samp(by_day, 0).confidence_interval(0.95)
+    assert found.high - found.low == pytest.approx(wanted.high - wanted.low, rel=0.02)
+    assert found.low == pytest.approx(wanted.low, rel=0.05)
 
 
 def test_pairing_makes_the_interval_narrow():

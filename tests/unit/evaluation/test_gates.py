@@ -63,6 +63,7 @@ def test_too_few_rows_prove_nothing(on, verdict):
 
     assert found == verdict
     assert reason.endswith("has 299 rows, and 300 are needed to judge")
+    assert _verdict(gate, _seen(on, low=0.01, high=0.02, rows=300))[0] == "passed"
 
 
 @pytest.mark.parametrize(("on", "verdict"), [("new", "blocked"), ("old", "not judged")])
