@@ -127,7 +127,7 @@ setup(
     license="Apache-2.0",
     python_requires=">=3.11,<3.14",
     packages=find_packages(include=["kontinual", "kontinual.*"]),
-    package_data={"kontinual": ["py.typed", "**/*.j2", "**/*.json", "**/static/*"]},
+    package_data={"kontinual": ["py.typed", "**/*.j2", "**/static/*"]},
     install_requires=CORE,
     extras_require=EXTRAS,
     entry_points={"console_scripts": ["kontinual=kontinual.cli:main"]},

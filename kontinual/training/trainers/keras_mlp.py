@@ -58,7 +58,7 @@ class KerasMlpTrainer(BaseTrainer):
         if importlib.util.find_spec("tensorflow") is None:
             raise TrainingError(
                 "trainer keras_mlp: TensorFlow is not in this environment; "
-                "install it with `pip install 'kontinual[keras]'`"
+                "`make setup` installs it, or Kontinual's extra `keras` (see setup.py)"
             )
 
     def fit(

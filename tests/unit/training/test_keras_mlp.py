@@ -37,7 +37,7 @@ def test_without_tensorflow_the_declaration_is_refused_with_the_command_that_hel
         importlib.util, "find_spec", lambda name: None if name == "tensorflow" else found(name)
     )
     loop = make_loop({"algorithm": "keras_mlp"})
-    with pytest.raises(TrainingError, match=r"TensorFlow is not .* `pip install 'kontinual\[keras"):
+    with pytest.raises(TrainingError, match=r"TensorFlow is not .* `make setup` installs it"):
         check_trainers(loop)
 
 
