@@ -183,6 +183,18 @@ def test_a_single_day_has_figures_and_no_interval():
         assert (found[metric].low, found[metric].high) == (None, None)
 
 
+@pytest.mark.parametrize(("larger", "has_interval"), [(3, True), (4, False)])
+def test_two_days_have_an_interval_unless_one_is_nearly_all_there_is(larger, has_interval):
+    labels, old, new = _scored(20 * (larger + 1))
+    blocks = np.repeat([0, 1], [20 * larger, 20])
+
+    found = improvements(
+        labels, old, new, blocks=blocks, metrics=["brier"], rng=np.random.default_rng(1)
+    )["brier"]
+
+    assert (found.low is not None, found.high is not None) == (has_interval, has_interval)
+
+
 def test_exchanging_the_models_turns_the_interval_around():
     labels, old, new = _scored()
 

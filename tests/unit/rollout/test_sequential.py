@@ -56,6 +56,12 @@ def test_forty_looks_raise_no_more_false_alarms_than_alpha(
     assert rated <= 0.05
 
 
+@pytest.mark.parametrize("limit", [0.02, 0.1])
+def test_a_difference_within_the_limit_raises_no_more_alarms_than_alpha(limit: float) -> None:
+    rated = alarms(canary=0.05 + limit, stable=0.05, limit=limit, share=0.5, per_look=200)
+    assert rated <= 0.05
+
+
 def test_a_fixed_test_repeated_at_each_look_would_break_that_promise() -> None:
     """What all this is for: the naive z-test on the same stream."""
     random = np.random.default_rng(7)
@@ -137,3 +143,9 @@ def test_the_variance_of_a_mean_is_never_taken_for_zero(count: int, share: float
     sample = bernoulli(count, hits)
     assert sample.mean_variance > 0
     assert 0 <= sample.mean <= 1
+
+
+@pytest.mark.parametrize("seen", [[0.0], [0.0] * 30, [1.0] * 30, [0.0, 0.2, 0.9]])
+def test_the_variance_is_that_with_one_observation_more_at_each_end(seen: list[float]) -> None:
+    sample = Sample(len(seen), sum(seen), sum(x * x for x in seen))
+    assert sample.mean_variance == pytest.approx(np.var([*seen, 0.0, 1.0]) / len(seen))
