@@ -125,6 +125,22 @@ def test_another_champion_than_the_one_judged_against_is_no_match(world: World) 
     world.assert_one_champion()
 
 
+def test_a_champion_changed_during_the_last_step_stays_champion(world: World) -> None:
+    shift = world.gateway.shift
+
+    def overtaken(weights: dict[str, int]) -> None:
+        shift(weights)
+        if weights == {"2": 100}:
+            world.registry.crown("3")
+
+    world.gateway.shift = overtaken  # type: ignore[method-assign]
+    result = run(world)
+    assert result.outcome is Outcome.ROLLED_BACK
+    assert "champion is 3, not 1" in result.reason
+    assert world.registry.champion() == "3"
+    world.assert_one_champion()
+
+
 def test_a_champion_changed_meanwhile_stays_champion(world: World) -> None:
     swap = world.registry.set_champion
 
