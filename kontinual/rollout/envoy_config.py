@@ -32,6 +32,9 @@ ROUTES_FILE = "routes.json"
 ROUTE_CONFIG = "predictors"
 STAT_PREFIX = "gateway"  # also of the gateway's own counters, as in envoy_http_downstream_rq_total
 REQUEST_TIMEOUT = "30s"
+# What is asked here. Of the rest much can be done by anybody who reaches the port, such as a page
+# in somebody's browser: end Envoy, close its listener, let it fail its health checks.
+ADMIN_PATHS = r"/(ready|stats|stats/prometheus|config_dump)(\?.*)?"
 _CLUSTER_PREFIX = "predictor-"
 _TYPES = "type.googleapis.com/envoy.config"
 _FILTERS = "type.googleapis.com/envoy.extensions.filters"
@@ -51,7 +54,7 @@ def render_bootstrap(admin_port: int, listen_port: int, host: str, folder: Path)
     """The file Envoy starts from.
 
     Args:
-        admin_port: of Envoy's admin pages and `/stats/prometheus`.
+        admin_port: of Envoy's admin pages, of which `ADMIN_PATHS` answer.
         listen_port: where clients send their requests.
         host: address both listen on.
         folder: where the clusters and routes files are.
@@ -64,7 +67,10 @@ def render_bootstrap(admin_port: int, listen_port: int, host: str, folder: Path)
     return _dump(
         {
             "node": {"id": "kontinual", "cluster": "kontinual"},
-            "admin": {"address": _address(host, admin_port)},
+            "admin": {
+                "address": _address(host, admin_port),
+                "allow_paths": [{"safe_regex": {"regex": ADMIN_PATHS}}],
+            },
             "dynamic_resources": {"cds_config": _file_source(folder / CLUSTERS_FILE)},
             "static_resources": {"listeners": [listener]},
         }

@@ -141,3 +141,15 @@ def test_envoy_takes_many_versions_and_hosts_by_name(gateway: EnvoyGateway) -> N
     text = render_clusters(backends, update="many")
     gateway._put(CLUSTERS_FILE, text, stat="cluster_manager.cds", update="many")
     assert set(gateway._clusters()) == set(backends)
+
+
+@pytest.mark.parametrize(
+    "path", ["/quitquitquit", "/drain_listeners", "/healthcheck/fail", "/logging?level=trace"]
+)
+def test_nobody_who_reaches_the_admin_port_can_switch_traffic_off(
+    envoy: RunningEnvoy, path: str
+) -> None:
+    with httpx.Client(base_url=envoy.admin, trust_env=False) as client:
+        assert client.post(path).status_code == 403
+        assert client.get("/ready").status_code == 200
+        assert client.get("/stats/prometheus").status_code == 200
