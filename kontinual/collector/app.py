@@ -16,9 +16,14 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 from sqlalchemy.exc import SQLAlchemyError
 
 from kontinual.collector.cohort import COHORT_LIMIT, cohort
-from kontinual.collector.events import InvalidItems, PredictionReader, read_feedback
+from kontinual.collector.events import (
+    InvalidItems,
+    ItemProblem,
+    PredictionReader,
+    read_feedback,
+)
 from kontinual.collector.examples import EXAMPLES_LIMIT, examples_parquet
-from kontinual.collector.outcomes import OutcomeCounters
+from kontinual.collector.outcomes import VERSIONS_LIMIT, OutcomeCounters
 from kontinual.collector.records import Cohort
 from kontinual.collector.store import Forgotten, Store
 from kontinual.spec import Loop
@@ -50,16 +55,23 @@ class Collector:
         """Keep the predictions of a request; all of it or, when anything is wrong, nothing."""
         try:
             predictions = self._reader.read(body, headers)
+            versions = {p.version for p in predictions}
+            self._insist_on_room(versions)
         except InvalidItems as exc:
             self.counters.invalid_events(exc.items)
             raise
         result = self.store.add(predictions)
-        self.counters.ingested(result, versions={p.version for p in predictions})
+        self.counters.ingested(result, versions=versions)
         return {
             "stored": result.stored,
             "duplicate": result.duplicate,
             "matured": len(result.matured),
         }
+
+    def _insist_on_room(self, versions: set[str]) -> None:
+        if not self.counters.has_room_for(versions):
+            told = f"there are series of {VERSIONS_LIMIT} versions at once; these are too many"
+            raise InvalidItems([ItemProblem(None, "version", told)])
 
     def labels(self, body: bytes) -> dict[str, int]:
         """Keep the labels of a request; all of it or, when anything is wrong, nothing."""

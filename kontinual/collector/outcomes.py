@@ -5,8 +5,10 @@ understands.
 """
 
 import math
+import time
 from collections import Counter as Tally
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from threading import Lock
 
 import numpy as np
 from prometheus_client import CollectorRegistry, Counter, Gauge
@@ -17,16 +19,30 @@ from kontinual.model import score_bins
 from kontinual.model.quality import EPSILON
 from kontinual.spec import SCORE_BINS, CategoryFeature, Loop
 
-__all__ = ["OutcomeCounters", "log_loss"]
+__all__ = ["VERSIONS_LIMIT", "OutcomeCounters", "log_loss"]
+
+VERSIONS_LIMIT = 100
+"""Of which there are series at once: each has a hundred or more, and who sends events names it."""
+
+IDLE_SECONDS = 86_400.0
+"""After so long without a prediction or a label a version's series give way to a new one's."""
 
 
 class OutcomeCounters:
     """All series of the collector, in a registry of its own."""
 
-    def __init__(self, loop: Loop, store: Store, registry: CollectorRegistry) -> None:
+    def __init__(
+        self,
+        loop: Loop,
+        store: Store,
+        registry: CollectorRegistry,
+        *,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._model = loop.name
         self._slices = {name: _groups(loop, name) for name in loop.data.slices}
-        self._versions: set[str] = set()
+        self._monotonic, self._guard = monotonic, Lock()
+        self._versions: dict[str, float] = {}  # when something of each came last
         grouped = ("model", "version", "slice", "group")
 
         def counter(name: str, text: str, labels: Sequence[str]) -> Counter:
@@ -73,24 +89,53 @@ class OutcomeCounters:
         for name, (text, read) in gauges.items():
             gauge = Gauge(f"kontinual_{name}", text, ["model"], registry=registry)
             gauge.labels(self._model).set_function(read)
-        self.expect(store.waiting_versions())
+        self.expect(store.waiting_versions(limit=VERSIONS_LIMIT))
+
+    def has_room_for(self, versions: Iterable[str]) -> bool:
+        """Can these versions have series, beside those of which something came of late?"""
+        with self._guard:
+            wanted, late = set(versions), self._monotonic() - IDLE_SECONDS
+            kept = {v for v, seen in self._versions.items() if seen >= late}
+            return len(kept | wanted) <= VERSIONS_LIMIT
 
     def expect(self, versions: Iterable[str]) -> None:
         """Export every series of these versions, with 0 where nothing came yet.
 
         A counter that appears with its first row already in it hides that row
-        from `increase`.
+        from `increase`. A version for which there is no room gets none.
         """
-        for version in set(versions) - self._versions:
-            for name, groups in [("all", ["all"]), *self._slices.items()]:
-                for group in groups:
-                    for counter in self._grouped.values():
-                        counter.labels(self._model, version, name, group)
-            for b in map(str, range(SCORE_BINS)):
-                self._below.labels(self._model, version, b)
-                for label in ("0", "1"):
-                    self._bins.labels(self._model, version, label, b)
-            self._versions.add(version)
+        with self._guard:
+            now = self._monotonic()
+            for version in versions:
+                if version not in self._versions:
+                    if not self._make_room(now):
+                        continue
+                    for counter, labels in self._series(version):
+                        counter.labels(*labels)
+                self._versions[version] = now
+
+    def _make_room(self, now: float) -> bool:
+        """Forget the version of which nothing came for longest, if one more would be too many."""
+        if len(self._versions) < VERSIONS_LIMIT:
+            return True
+        oldest = min(self._versions, key=lambda version: self._versions[version])
+        if now - self._versions[oldest] <= IDLE_SECONDS:
+            return False
+        del self._versions[oldest]
+        for counter, labels in self._series(oldest):
+            counter.remove(*labels)
+        return True
+
+    def _series(self, version: str) -> Iterator[tuple[Counter, tuple[str, ...]]]:
+        """Every series of a version."""
+        for name, groups in [("all", ["all"]), *self._slices.items()]:
+            for group in groups:
+                for counter in self._grouped.values():
+                    yield counter, (self._model, version, name, group)
+        for b in map(str, range(SCORE_BINS)):
+            yield self._below, (self._model, version, b)
+            for label in ("0", "1"):
+                yield self._bins, (self._model, version, label, b)
 
     def ingested(self, result: Ingested, *, versions: Iterable[str]) -> None:
         """Count a batch of predictions that was kept."""
@@ -115,9 +160,10 @@ class OutcomeCounters:
 
     def matured(self, rows: Sequence[Matured]) -> None:
         """Count how rows turned out that became examples."""
+        self.expect({row.version for row in rows})
+        rows = [row for row in rows if row.version in self._versions]
         if not rows:
             return
-        self.expect({row.version for row in rows})
         bins = score_bins(np.array([row.score for row in rows]))
         grouped: dict[str, Tally[tuple[str, str, str]]] = {n: Tally() for n in self._grouped}
         binned: Tally[tuple[str, int, int]] = Tally()

@@ -130,9 +130,11 @@ class Store:
         """The time by which arrivals are told."""
         return self._clock()
 
-    def waiting_versions(self) -> list[str]:
-        """The versions that still have predictions which are no examples yet."""
-        query = sa.select(predictions.c.version).where(predictions.c.seq.is_(None)).distinct()
+    def waiting_versions(self, *, limit: int) -> list[str]:
+        """Versions that still have predictions which are no examples yet, the newest to arrive."""
+        version, newest = predictions.c.version, sa.func.max(predictions.c.arrived)
+        waiting = sa.select(version).where(predictions.c.seq.is_(None)).group_by(version)
+        query = waiting.order_by(newest.desc(), version).limit(limit)
         with self._guard, self._engine.begin() as tx:
             return sorted(tx.scalars(query).all())
 

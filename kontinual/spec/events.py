@@ -32,6 +32,7 @@ request's id, `time` when it was answered."""
 Row = TypeVar("Row")
 """What a request says of one row: id, time and features by name."""
 
+_Version = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,60}$")]
 _Score = Annotated[float, Strict(), Field(ge=0, le=1, allow_inf_nan=False)]
 
 
@@ -44,7 +45,7 @@ class PredictionData(BaseModel, Generic[Row]):
 
     model_config = ConfigDict(extra="forbid")
 
-    version: str
+    version: _Version
     instances: list[Row]
     scores: list[_Score]
 
@@ -65,7 +66,7 @@ class PredictionBatch(BaseModel, Generic[Row]):
 
     model_config = ConfigDict(extra="forbid")
 
-    version: str
+    version: _Version
     requests: list[_Request[Row]]
     predictions: list[list[_Score]]
 

@@ -13,6 +13,7 @@ from fastapi.testclient import TestClient
 from sqlalchemy.exc import OperationalError
 
 from kontinual.collector import Store, app, create_app, examples_schema
+from kontinual.collector.outcomes import VERSIONS_LIMIT
 from kontinual.spec import Loop
 
 BATCH = {"content-type": "application/cloudevents-batch+json"}
@@ -308,3 +309,17 @@ def metrics(client: TestClient) -> str:
     answer = client.get("/metrics")
     assert answer.headers["content-type"].startswith("text/plain")
     return answer.text
+
+
+def test_invented_versions_make_no_more_series_than_there_is_room_for(
+    loop: Loop, store: Store, event: Maker
+) -> None:
+    many = [event(n, version=f"v{n}") for n in range(VERSIONS_LIMIT + 1)]
+    with TestClient(create_app(loop, store)) as client:
+        answer = post_events(client, *many)
+        assert answer.status_code == 422
+        assert "versions" in answer.json()["detail"]
+        assert 'version="v0"' not in client.get("/metrics").text
+        assert post_events(client, *many[1:]).json()["stored"] == VERSIONS_LIMIT
+        assert post_events(client, event(0, version="v0")).status_code == 422
+        assert post_events(client, event(0, version="v1")).json()["stored"] == 1

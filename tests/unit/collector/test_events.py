@@ -219,3 +219,9 @@ def test_a_body_that_is_no_event_says_what_would_be(
     with pytest.raises(InvalidItems) as caught:
         reader.read(body, headers)
     assert message in str(caught.value)
+
+
+@pytest.mark.parametrize("version", ["", "v" * 62, '1"}\n# x', "-1", "\x1b[2J", "1/2"])
+def test_a_version_is_a_short_name(reader: PredictionReader, event: Maker, version: str) -> None:
+    problems = refused(reader, event(1, version=version)).problems
+    assert [p.field for p in problems] == ["data.version"]

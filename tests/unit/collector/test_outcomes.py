@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -7,6 +8,7 @@ from prometheus_client import CollectorRegistry
 from sklearn.metrics import brier_score_loss, log_loss, roc_auc_score
 
 from kontinual.collector import Matured, OutcomeCounters, Prediction, Store
+from kontinual.collector.outcomes import IDLE_SECONDS, VERSIONS_LIMIT
 from kontinual.collector.store import Ingested, Labelled
 from kontinual.model import quality
 from kontinual.spec import SCORE_BINS, LabelRecord, Loop
@@ -155,3 +157,32 @@ def test_gauges_follow_the_store(
     page = Page(registry)
     assert page("kontinual_matured_rows", model="parcels") == 2
     assert page("kontinual_unlabelled_rows", model="parcels") == 2
+
+
+def test_a_version_of_which_nothing_comes_any_more_gives_way_to_a_new_one(
+    loop: Loop, store: Store, registry: CollectorRegistry
+) -> None:
+    now = 0.0
+    counters = OutcomeCounters(loop, store, registry, monotonic=lambda: now)
+    counters.expect(["old"])
+    now = IDLE_SECONDS
+    counters.expect([str(n) for n in range(VERSIONS_LIMIT - 1)])
+    assert not counters.has_room_for(["new"])
+    counters.expect(["new"])
+    now += 1
+    assert counters.has_room_for(["new"])
+    counters.expect(["new"])
+    shown = {s.labels["version"] for m in registry.collect() for s in m.samples
+             if "version" in s.labels}  # fmt: skip
+    assert shown == {"new", *(str(n) for n in range(VERSIONS_LIMIT - 1))}
+
+
+def test_rows_of_a_version_without_room_are_not_counted_and_the_others_are(
+    loop: Loop, store: Store, registry: CollectorRegistry
+) -> None:
+    counters = OutcomeCounters(loop, store, registry)
+    counters.expect(["1", *(f"v{n}" for n in range(VERSIONS_LIMIT - 1))])
+    other = [replace(row, version="late") for row in rows([0.5], [1])]
+    counters.labelled(Labelled(matured=[*rows([0.5], [1]), *other]))
+    page = Page(registry)
+    assert page(f"{PREFIX}s_total", slice="all", group="all") == 1
