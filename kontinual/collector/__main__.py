@@ -10,6 +10,7 @@ import typer
 import uvicorn
 from prometheus_client import disable_created_metrics
 
+from kontinual.browsers import LOOPBACK
 from kontinual.collector.app import create_app
 from kontinual.collector.store import Store
 from kontinual.errors import KontinualError, ServiceError
@@ -37,7 +38,8 @@ def serve(
         retention=data.retention,
         patience=data.patience,
     )
-    app = create_app(declaration, kept)
+    # On this machine alone nobody calls it by another name, but for a page that wants to read it.
+    app = create_app(declaration, kept, hosts=LOOPBACK if host in LOOPBACK else ())
     address = f"http://{host}:{listener.getsockname()[1]}"
     logging.info("the collector of loop %s listens on %s", declaration.name, address)
     config = uvicorn.Config(app, log_level="warning", access_log=False)

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import asynccontextmanager, suppress
 from datetime import datetime
 from typing import Annotated
@@ -16,6 +16,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 from sqlalchemy.exc import SQLAlchemyError
 
 from kontinual.collector.cohort import COHORT_LIMIT, cohort
+from kontinual.collector.door import Door
 from kontinual.collector.events import (
     InvalidItems,
     ItemProblem,
@@ -28,9 +29,8 @@ from kontinual.collector.records import Cohort
 from kontinual.collector.store import Forgotten, Store
 from kontinual.spec import Loop
 
-__all__ = ["BODY_LIMIT", "create_app"]
+__all__ = ["create_app"]
 
-BODY_LIMIT = 16 * 1024 * 1024
 PRUNE_SECONDS = 600
 RIPEN_SECONDS = 2
 
@@ -158,8 +158,14 @@ async def _keep_doing(some: Callable[[], bool], *, every: float) -> None:
         await asyncio.sleep(every)
 
 
-def create_app(loop: Loop, store: Store) -> FastAPI:
-    """The application for one loop; it closes the store when it ends."""
+def create_app(loop: Loop, store: Store, *, hosts: Collection[str] = ()) -> FastAPI:
+    """The application for one loop; it closes the store when it ends.
+
+    Args:
+        loop: the declaration.
+        store: where predictions and labels are kept.
+        hosts: names and addresses by which it may be called; empty: any.
+    """
     collector = Collector(loop, store)
 
     @asynccontextmanager
@@ -183,6 +189,7 @@ def create_app(loop: Loop, store: Store) -> FastAPI:
     app.add_exception_handler(InvalidItems, _refused)
     app.add_exception_handler(SQLAlchemyError, _unwritten)
     app.add_exception_handler(RequestValidationError, _bad_request)
+    app.add_middleware(Door, hosts=hosts)
     _add_writing(app, collector)
     _add_reading(app, collector)
     return app
@@ -191,12 +198,12 @@ def create_app(loop: Loop, store: Store) -> FastAPI:
 def _add_writing(app: FastAPI, collector: Collector) -> None:
     @app.post("/api/v1/events", status_code=202)
     async def events(request: Request) -> dict[str, int]:
-        body = await _body(request)
+        body = await request.body()
         return await run_in_threadpool(collector.events, body, dict(request.headers))
 
     @app.post("/api/v1/labels", status_code=202)
     async def labels(request: Request) -> dict[str, int]:
-        return await run_in_threadpool(collector.labels, await _body(request))
+        return await run_in_threadpool(collector.labels, await request.body())
 
     @app.post("/api/v1/taken")
     def taken(told: _Taken, tasks: BackgroundTasks) -> dict[str, int]:
@@ -261,16 +268,6 @@ def _add_reading(app: FastAPI, collector: Collector) -> None:
     @app.get("/metrics")
     def metrics() -> Response:
         return Response(generate_latest(collector.registry), media_type=CONTENT_TYPE_LATEST)
-
-
-async def _body(request: Request) -> bytes:
-    """The body, refused once it grows past the limit, whatever its length header says."""
-    body = bytearray()
-    async for piece in request.stream():
-        body += piece
-        if len(body) > BODY_LIMIT:
-            raise HTTPException(413, f"a body has at most {BODY_LIMIT} bytes; send smaller batches")
-    return bytes(body)
 
 
 def _refused(_: Request, exc: Exception) -> JSONResponse:

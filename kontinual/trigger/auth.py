@@ -3,7 +3,7 @@
 import hashlib
 import hmac
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -64,6 +64,7 @@ class Doorkeeper:
         *,
         for_anybody: Iterable[Scope] = (),
         for_any_certificate: Iterable[Scope] = (),
+        hosts: Collection[str] = (),
     ) -> None:
         """Set up a doorkeeper.
 
@@ -72,17 +73,29 @@ class Doorkeeper:
             for_anybody: scopes that need no credential.
             for_any_certificate: scopes of a client certificate that no credential names;
                 the server has checked that its authority signed it.
+            hosts: names and addresses by which who has no credential has to call the
+                service; empty: any.
         """
         self._tokens = [c for c in credentials if c.sha256 is not None]
         self._certificates = {c.name: c for c in credentials if c.sha256 is None}
         self._anybody = Identity("anybody", frozenset(for_anybody), known=False)
         self._any_certificate = frozenset(for_any_certificate)
+        self._hosts = frozenset(hosts)
 
-    def identify(self, authorization: str | None, certificate: str | None = None) -> Identity:
-        """Who asks, by the Authorization header and the common name of a client certificate."""
+    def identify(
+        self, authorization: str | None, certificate: str | None = None, *, host: str = ""
+    ) -> Identity:
+        """Who asks.
+
+        Args:
+            authorization: the header of that name.
+            certificate: common name of the client's.
+            host: name or address by which the service is called.
+        """
         found = self._by_token(authorization) or self._by_certificate(certificate)
         if found is None:
-            return self._anybody
+            is_near = not self._hosts or host in self._hosts
+            return self._anybody if is_near else Identity("anybody", frozenset(), known=False)
         return Identity(found.name, found.scopes | self._anybody.scopes)
 
     def credential(self, name: str) -> Credential | None:

@@ -8,6 +8,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from kontinual.browsers import comes_from_another_site, host_of
 from kontinual.trigger.auth import Doorkeeper, Identity
 from kontinual.trigger.auth import Scope as Right
 
@@ -69,10 +70,15 @@ class Guard:
         headers = Headers(scope=scope)
         state = scope.setdefault("state", {})
         certificate = state.get("certificate")
-        identity = self._doorkeeper.identify(headers.get("authorization"), certificate)
+        identity = self._doorkeeper.identify(
+            headers.get("authorization"), certificate, host=host_of(headers.get("host"))
+        )
         state["identity"] = identity
         right, most = right_for(scope["method"], scope["path"]), longest_body(scope["path"])
         refusal = self._refusal(right, most, headers, identity)
+        # The page's own forms are told from others by a token (and in HTML).
+        if right is not None and comes_from_another_site(scope["method"], headers):
+            refusal = _answer(403, "a page of another site may not write here")
         if refusal is not None:
             await refusal(scope, receive, self._counted(send))
             return

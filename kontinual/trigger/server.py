@@ -15,6 +15,7 @@ from fastapi import FastAPI
 from prometheus_client import disable_created_metrics
 from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_exponential
 
+from kontinual.browsers import LOOPBACK
 from kontinual.errors import ServiceError, SpecError
 from kontinual.settings import Settings
 from kontinual.spec import Loop, Schedule
@@ -48,14 +49,13 @@ __all__ = ["open_door", "open_patiently", "serve", "split_command"]
 
 log = logging.getLogger(__name__)
 OPEN_SECONDS = 300.0  # a start waits so long for the ledger's database
-LOOPBACK = {"127.0.0.1", "::1", "localhost"}
 
 
 def open_door(settings: Settings, *, host: str, insecure: bool) -> Doorkeeper:
     """Who may ask, by the settings: named credentials, one shared token, client certificates.
 
-    On a loopback address everybody may read, as everybody there can read the ledger's
-    file; elsewhere reading needs a credential too.
+    On a loopback address everybody may read who calls the service by it, and so is on this
+    machine; elsewhere, and by another name, reading needs a credential too.
 
     Raises:
         SpecError: nobody could ask, and leaving credentials out was not asked for or not safe.
@@ -74,7 +74,12 @@ def open_door(settings: Settings, *, host: str, insecure: bool) -> Doorkeeper:
     anybody = tuple(Scope) if insecure and local else (Scope.READ,) if local else ()
     # Whom a credential names has its scopes; without any the authority's word is enough.
     certified = tuple(Scope) if not settings.credentials else ()
-    return Doorkeeper(credentials, for_anybody=anybody, for_any_certificate=certified)
+    return Doorkeeper(
+        credentials,
+        for_anybody=anybody,
+        for_any_certificate=certified,
+        hosts=LOOPBACK if local else (),
+    )
 
 
 def open_patiently(

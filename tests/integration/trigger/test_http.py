@@ -10,6 +10,7 @@ from typing import Any
 import httpx
 import pytest
 import uvicorn
+from fastapi.testclient import TestClient
 from pydantic import SecretStr
 from typer.testing import CliRunner
 
@@ -132,6 +133,33 @@ def test_who_has_not_the_token_may_not_write(
     answer = httpx.post(f"{url}{path}", json={"reason": "x"}, headers=encoded)
     assert answer.status_code == 401
     assert ledger.triggers() == []
+
+
+@pytest.mark.parametrize(
+    "foreign", [{"Origin": "http://evil.example"}, {"Sec-Fetch-Site": "cross-site"}]
+)
+def test_a_page_of_another_site_may_not_write_whoever_looks_at_it(
+    http: httpx.Client, url: str, loop: Loop, ledger: Ledger, post: Post, foreign: dict[str, str]
+) -> None:
+    alert = post(loop, at=NOW)
+    assert http.post("/api/v1/alerts", json=alert, headers=foreign).status_code == 403
+    assert ledger.triggers() == []
+    assert http.get("/api/v1/status", headers=foreign).status_code == 200
+    own = {"Origin": url, "Sec-Fetch-Site": "same-origin"}
+    assert http.post("/api/v1/alerts", json=alert, headers=own).status_code == 202
+
+
+def test_who_calls_by_a_name_that_is_not_this_machines_reads_nothing_without_a_token(
+    loop: Loop, ledger: Ledger, worker: Worker
+) -> None:
+    watch = ChampionWatch(OneChampion(), worker._metrics)
+    service = TriggerService(loop, ledger, worker, metrics=worker._metrics, champion=watch)
+    door = open_door(Settings(token=SecretStr("secret")), host="127.0.0.1", insecure=False)
+    client = TestClient(build_app(service, doorkeeper=door))
+    for host, status in (("127.0.0.1:8082", 200), ("evil.example:8082", 401)):
+        assert client.get("/api/v1/triggers", headers={"Host": host}).status_code == status
+    known = {"Host": "loop.example", "Authorization": "Bearer secret"}
+    assert client.get("/api/v1/triggers", headers=known).status_code == 200
 
 
 def test_a_delivery_is_recorded_before_it_is_answered(
@@ -316,8 +344,13 @@ def test_without_a_credential_only_a_loopback_service_may_be_asked_for() -> None
     assert known.identify("Bearer secret").may(Scope.WRITE)
     assert known.identify(None).scopes == frozenset(), "elsewhere reading asks for one too"
     here = open_door(with_token, host="127.0.0.1", insecure=False)
-    assert here.identify(None).scopes == {Scope.READ}
-    assert open_door(Settings(), host="127.0.0.1", insecure=True).identify(None).may(Scope.WRITE)
+    insecure = open_door(Settings(), host="127.0.0.1", insecure=True)
+    for name in ("127.0.0.1", "localhost", "::1"):
+        assert here.identify(None, host=name).scopes == {Scope.READ}
+        assert insecure.identify(None, host=name).may(Scope.WRITE)
+    for door in (here, insecure):
+        told = "a page whose name points to this machine is not on it"
+        assert door.identify(None, host="evil.example").scopes == frozenset(), told
     for host, insecure in (("127.0.0.1", False), ("0.0.0.0", True)):  # noqa: S104
         with pytest.raises(SpecError, match="KONTINUAL_TOKEN is empty"):
             open_door(Settings(), host=host, insecure=insecure)

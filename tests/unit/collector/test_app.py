@@ -12,7 +12,8 @@ import pytest
 from fastapi.testclient import TestClient
 from sqlalchemy.exc import OperationalError
 
-from kontinual.collector import Store, app, create_app, examples_schema
+from kontinual.browsers import LOOPBACK
+from kontinual.collector import Store, app, create_app, door, examples_schema
 from kontinual.collector.outcomes import VERSIONS_LIMIT
 from kontinual.spec import Loop
 
@@ -283,10 +284,74 @@ def test_a_comparison_of_forgotten_rows_is_refused(
 def test_a_body_over_the_limit_is_refused(
     client: TestClient, monkeypatch: pytest.MonkeyPatch, event: Maker
 ) -> None:
-    monkeypatch.setattr(app, "BODY_LIMIT", 100)
+    monkeypatch.setattr(door, "BODY_LIMIT", 100)
     answer = post_events(client, event(1))
     assert answer.status_code == 413
     assert "at most 100 bytes" in answer.json()["detail"]
+
+
+@pytest.mark.parametrize("path", ["events", "labels", "taken"])
+def test_no_route_reads_a_body_that_does_not_end(
+    loop: Loop, store: Store, monkeypatch: pytest.MonkeyPatch, path: str
+) -> None:
+    monkeypatch.setattr(door, "BODY_LIMIT", 1000)
+    sent = 0
+
+    def endless() -> Iterator[bytes]:
+        nonlocal sent
+        for _ in range(1000):
+            sent += 100
+            yield b"a" * 100
+
+    headers = {"content-type": "application/json"}
+    with TestClient(create_app(loop, store)) as client:
+        answer = client.post(f"/api/v1/{path}", content=endless(), headers=headers)
+    assert answer.status_code == 413
+    assert "at most 1000 bytes" in answer.json()["detail"]
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"sec-fetch-site": "cross-site"},
+        {"sec-fetch-site": "same-site"},
+        {"origin": "http://evil.example"},
+        {"origin": "null"},
+        {"origin": "http://testserver.evil.example"},
+    ],
+)
+def test_a_page_of_another_site_tells_no_labels(
+    client: TestClient, headers: dict[str, str]
+) -> None:
+    body = '{"labels": [{"id": "p1", "label": 1}]}'
+    foreign = {"content-type": "text/plain", **headers}
+    assert client.post("/api/v1/labels", content=body, headers=foreign).status_code == 403
+    own = {"sec-fetch-site": "same-origin", "origin": "http://testserver"}
+    assert client.post("/api/v1/labels", content=body, headers=own).json()["early"] == 1
+
+
+def test_a_collector_of_this_machine_answers_to_no_other_name(loop: Loop, store: Store) -> None:
+    with TestClient(create_app(loop, store, hosts=LOOPBACK)) as client:
+        for host in ("evil.example", "evil.example:8081", "127.0.0.1.evil.example", "[", ""):
+            told = client.get("/api/v1/examples", headers={"host": host})
+            assert (host, told.status_code) == (host, 403)
+        for host in ("127.0.0.1:8081", "localhost", "[::1]:8081"):
+            told = client.get("/api/v1/store", headers={"host": host})
+            assert (host, told.status_code) == (host, 200)
+
+
+def test_invented_versions_make_no_more_series_than_there_is_room_for(
+    loop: Loop, store: Store, event: Maker
+) -> None:
+    many = [event(n, version=f"v{n}") for n in range(VERSIONS_LIMIT + 1)]
+    with TestClient(create_app(loop, store)) as client:
+        answer = post_events(client, *many)
+        assert answer.status_code == 422
+        assert "versions" in answer.json()["detail"]
+        assert 'version="v0"' not in client.get("/metrics").text
+        assert post_events(client, *many[1:]).json()["stored"] == VERSIONS_LIMIT
+        assert post_events(client, event(0, version="v0")).status_code == 422
+        assert post_events(client, event(0, version="v1")).json()["stored"] == 1
 
 
 def test_when_the_store_fails_the_sender_is_asked_to_try_again(
@@ -309,17 +374,3 @@ def metrics(client: TestClient) -> str:
     answer = client.get("/metrics")
     assert answer.headers["content-type"].startswith("text/plain")
     return answer.text
-
-
-def test_invented_versions_make_no_more_series_than_there_is_room_for(
-    loop: Loop, store: Store, event: Maker
-) -> None:
-    many = [event(n, version=f"v{n}") for n in range(VERSIONS_LIMIT + 1)]
-    with TestClient(create_app(loop, store)) as client:
-        answer = post_events(client, *many)
-        assert answer.status_code == 422
-        assert "versions" in answer.json()["detail"]
-        assert 'version="v0"' not in client.get("/metrics").text
-        assert post_events(client, *many[1:]).json()["stored"] == VERSIONS_LIMIT
-        assert post_events(client, event(0, version="v0")).status_code == 422
-        assert post_events(client, event(0, version="v1")).json()["stored"] == 1

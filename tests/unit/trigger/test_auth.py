@@ -51,6 +51,15 @@ def test_what_anybody_may_those_who_are_known_may_too() -> None:
     assert door.identify("Bearer secret of alerts").scopes == {Scope.READ, Scope.ALERT}
 
 
+def test_who_has_no_credential_has_to_call_the_service_by_a_name_of_this_machine() -> None:
+    door = Doorkeeper([ALERTS], for_anybody=Scope, hosts=["127.0.0.1"])
+    assert door.identify(None, host="127.0.0.1").may(Scope.WRITE)
+    for host in ("evil.example", ""):
+        nobody = door.identify(None, host=host)
+        assert (nobody.known, nobody.scopes) == (False, frozenset())
+    assert door.identify("Bearer secret of alerts", host="evil.example").may(Scope.ALERT)
+
+
 def test_a_file_names_credentials_without_holding_a_token(tmp_path: Path) -> None:
     digest = hashlib.sha256(b"s").hexdigest()
     path = tmp_path / "credentials.json"
