@@ -126,7 +126,9 @@ def main() -> None:
     try:
         app(prog_name="kontinual")
     except KontinualError as exc:
-        print(f"kontinual: {exc}", file=sys.stderr)
+        from kontinual.terminal import visible  # Rich is no part of every command
+
+        print(visible(f"kontinual: {exc}"), file=sys.stderr)
         sys.exit(1)
     except OSError as exc:
         if exc.errno not in _REFUSALS:

@@ -9,7 +9,7 @@ from kontinual.cli.service import By, LoopPath, Reason, client_of, open_loop, pe
 from kontinual.errors import SpecError
 from kontinual.home import settings_of
 from kontinual.spec import load_loop
-from kontinual.terminal import plain_console
+from kontinual.terminal import plain_console, visible
 
 __all__ = ["app"]
 
@@ -91,14 +91,14 @@ def approve(loop: LoopPath, trigger: Number, reason: Reason, by: By = None) -> N
 def reject(loop: LoopPath, trigger: Number, reason: Reason, by: By = None) -> None:
     """Decide against the run that a held trigger asks for, for good."""
     with _client(loop, by) as client:
-        print(f"trigger {trigger}: {client.reject(trigger, reason)['reason']}")
+        print(visible(f"trigger {trigger}: {client.reject(trigger, reason)['reason']}"))
 
 
 @app.command()
 def withdraw(loop: LoopPath, trigger: Number, reason: Reason, by: By = None) -> None:
     """Take back a trigger that is not decided yet."""
     with _client(loop, by) as client:
-        print(f"trigger {trigger}: {client.withdraw(trigger, reason)['reason']}")
+        print(visible(f"trigger {trigger}: {client.withdraw(trigger, reason)['reason']}"))
 
 
 @app.command()
@@ -115,7 +115,7 @@ def stop(
         print(f"run {run} is asked to end")
         if wait:
             ended = client.wait(run)
-            print(f"run {run}: {ended['outcome']}: {ended['reason']}")
+            print(visible(f"run {run}: {ended['outcome']}: {ended['reason']}"))
 
 
 @app.command()
@@ -137,7 +137,7 @@ def rollback(
     """
     with _client(loop, by) as client:
         trigger = client.roll_back(reason, version=to)
-        print(f"trigger {trigger['id']}: {trigger['decision']}: {trigger['reason']}")
+        print(visible(f"trigger {trigger['id']}: {trigger['decision']}: {trigger['reason']}"))
         if trigger["decision"] == "hold":
             print(f"it waits; `kontinual withdraw {loop} {trigger['id']} --reason …` takes it back")
         if not wait:
@@ -147,7 +147,7 @@ def rollback(
         if trigger["run"] is None:
             raise typer.Exit(1)
         ended = client.wait(trigger["run"])
-    print(f"run {ended['id']}: {ended['outcome']}: {ended['reason']}")
+    print(visible(f"run {ended['id']}: {ended['outcome']}: {ended['reason']}"))
     if ended["outcome"] != "restored":
         raise typer.Exit(1)
 
@@ -170,7 +170,7 @@ def _settled(client: Any, trigger: dict[str, Any]) -> dict[str, Any]:
     except KeyboardInterrupt:
         print(f"trigger {trigger['id']} goes on waiting")
         raise typer.Exit(130) from None
-    print(f"trigger {found['id']}: {found['decision']}: {found['reason']}")
+    print(visible(f"trigger {found['id']}: {found['decision']}: {found['reason']}"))
     return found
 
 

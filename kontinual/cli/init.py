@@ -10,6 +10,7 @@ import typer
 from kontinual.errors import SpecError
 from kontinual.lake import draft_loop, read_table
 from kontinual.spec import parse_duration
+from kontinual.terminal import visible
 
 __all__ = ["app"]
 
@@ -68,7 +69,7 @@ def init(
     data = draft.loop.data
     print(f"{out}: loop {draft.loop.name!r} with {len(data.features)} features")
     for column, reason in draft.left_out.items():
-        print(f"  left out {column}: {reason}")
+        print(visible(f"  left out {column}: {reason}"))
     print(f"read it, then: kontinual check {out}")
 
 

@@ -16,7 +16,7 @@ from kontinual.cli.service import By, LoopPath, client_of, open_loop
 from kontinual.home import require_writable
 from kontinual.settings import Settings
 from kontinual.spec import Loop, Outcome, RunRecord
-from kontinual.terminal import plain_console
+from kontinual.terminal import plain_console, visible
 
 if TYPE_CHECKING:
     from kontinual.trigger.client import TriggerClient
@@ -77,7 +77,7 @@ def _started(client: "TriggerClient", reason: str, run_id: str | None, seed: int
     if trigger["decision"] == "hold":
         client.withdraw(trigger["id"], "who asked for it does not wait")
     if trigger["run"] is None:
-        typer.echo(f"kontinual: not started: {trigger['reason']}", err=True)
+        typer.echo(visible(f"kontinual: not started: {trigger['reason']}"), err=True)
         raise typer.Exit(1)
     print(f"run {trigger['run']} (trigger {trigger['id']})")
     return str(trigger["run"])
@@ -157,5 +157,5 @@ def _journal(loop: Loop, settings: Settings, name: str) -> Any:
 
 def _end(ended: tuple[str, str, str]) -> NoReturn:
     name, outcome, reason = ended
-    print(f"run {name}: {outcome}: {reason}")
+    print(visible(f"run {name}: {outcome}: {reason}"))
     raise typer.Exit(outcome != Outcome.PROMOTED)

@@ -9,7 +9,7 @@ from rich.table import Table
 from kontinual.cli.service import LoopPath, open_loop
 from kontinual.errors import SpecError
 from kontinual.lake import Lake, Verdict
-from kontinual.terminal import coloured, plain_console
+from kontinual.terminal import coloured, plain_console, visible
 
 __all__ = ["app"]
 
@@ -56,9 +56,9 @@ def show(loop: LoopPath, number: Number) -> None:
     lake.read(number, [lake.loop.data.id])
     print(span.model_dump_json(indent=2))
     for verdict in lake.verdicts(number):
-        print(f"{_state(verdict)} by {verdict.by} at {verdict.at:%Y-%m-%d %H:%M:%S %Z}")
+        print(visible(f"{_state(verdict)} by {verdict.by} at {verdict.at:%Y-%m-%d %H:%M:%S %Z}"))
         for reason in verdict.reasons:
-            print(f"  - {reason}")
+            print(visible(f"  - {reason}"))
 
 
 @app.command()

@@ -6,7 +6,6 @@ from typing import Annotated
 
 import typer
 from rich.table import Table
-from rich.text import Text
 
 from kontinual.cli.example import labels_url, predict_url
 from kontinual.cli.overview import overview
@@ -19,7 +18,7 @@ from kontinual.local.stack import ServiceStatus, Stack
 from kontinual.masking import masked
 from kontinual.rollout import EnvoyGateway
 from kontinual.spec import InvalidLoop, Loop
-from kontinual.terminal import coloured, plain_console
+from kontinual.terminal import coloured, plain_console, visible
 
 __all__ = ["app"]
 
@@ -95,7 +94,7 @@ def logs(
     if service not in known:
         raise ServiceError(f"the stack has the services {', '.join(known)}, but got {service!r}")
     for line in tail(stack.supervisor.log_of(service), count=lines):
-        typer.echo(line)
+        typer.echo(visible(line))
 
 
 def _stack_of(loop: str) -> Stack:
@@ -129,7 +128,7 @@ def _print_overview(loop: Loop, stack: Stack, *, down: Collection[str]) -> None:
     gateway = EnvoyGateway.of(stack.settings, stack.predictors)
     table = Table(box=None, show_header=False)
     for name, told in overview(loop, stack.settings, weights=gateway.weights, down=down):
-        table.add_row(Text(name), Text(told))
+        table.add_row(name, visible(told))
     plain_console().print(table)
 
 

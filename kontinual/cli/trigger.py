@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from kontinual.cli.service import By, LoopPath, Reason, client_of, open_loop
+from kontinual.terminal import visible
 
 __all__ = ["app"]
 
@@ -29,6 +30,6 @@ def trigger(
     declared, settings = open_loop(loop)
     with client_of(declared, settings, by=by) as client:
         told = client.ask(reason, wait_seconds=wait, seed=seed)
-    print(f"trigger {told['id']}: {told['decision']} ({told['rule']}): {told['reason']}")
+    print(visible(f"trigger {told['id']}: {told['decision']} ({told['rule']}): {told['reason']}"))
     if told["run"]:
         print(f"run {told['run']}")

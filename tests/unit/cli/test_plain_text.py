@@ -9,18 +9,20 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from rich.table import Table
+from rich.text import Text
 from typer.testing import CliRunner
 
 import kontinual
-from kontinual.cli import app, schema
+from kontinual.cli import app, main, schema
 from kontinual.lake import Verdict
 from kontinual.local.demo.report import DemoReport
 from kontinual.local.demo.summary import summarise
 from kontinual.rollout import FolderStore, Phase, RolloutState
 from kontinual.settings import Settings
 from kontinual.spec import Outcome, RolloutStep, RunRecord
-from kontinual.terminal import plain_console
-from kontinual.trigger import Control, Ledger, Run
+from kontinual.terminal import coloured, plain_console, visible
+from kontinual.trigger import Ask, Control, Ledger, Run, Source
 
 LOOP = str(Path(__file__).parents[3] / "examples" / "flights" / "loop.yaml")
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -125,8 +127,50 @@ def test_a_demo_sums_up_reasons_as_they_are(words: str) -> None:
     assert "[/x]/report.html" in out.getvalue()
 
 
+HOSTILE = "\x1b]0;title\x07 \x1b[2Jgone\x9b1m \u202egnp"
+COMMANDS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+
+
+@pytest.mark.parametrize("width", [300, 60])
+def test_words_of_others_are_no_commands_to_the_terminal(width: int) -> None:
+    out = StringIO()
+    console = plain_console(file=out, width=width, force_terminal=True)
+    table = Table("who", title=HOSTILE)
+    table.add_row(HOSTILE)
+    table.add_row(coloured(HOSTILE, "green"))
+    console.print(HOSTILE, table, Text(HOSTILE))
+    told = re.sub(r"\x1b\[[0-9;]*m", "", out.getvalue())  # Rich's own colours
+    assert not COMMANDS.search(told)
+    assert "\\x1b[2Jgone" in told.replace("\n", "")
+    assert "\x1b[32m" in out.getvalue(), "our own colours stay"
+
+
+def test_an_alert_is_no_command_to_the_terminal_that_shows_the_ledger() -> None:
+    ledger = Ledger(Settings().ledger_url, "flights")
+    ledger.ask(Ask(source=Source.ALERTMANAGER, alert=HOSTILE, fingerprint="f", starts_at=NOW))
+    trigger = ledger.ask_by_hand("please")
+    Control(ledger).withdraw(trigger.id, "ana", HOSTILE)
+    ledger.close()
+    told = shown("ledger", "show")
+    assert not COMMANDS.search(told)
+    assert told.count("\\x1b[2Jgone") == 2
+
+
+def test_an_error_is_no_command_to_the_terminal(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.argv", ["kontinual", "check", f"/nowhere/{HOSTILE}.yaml"])
+    with pytest.raises(SystemExit, match="1"):
+        main()
+    assert not COMMANDS.search(capsys.readouterr().err)
+
+
+def test_newlines_and_tabulators_stay() -> None:
+    assert visible("a\n\tb\r\n") == "a\n\tb\\r\n"
+
+
 def test_no_command_has_a_console_of_another_kind() -> None:
     library = Path(kontinual.__file__).parent
-    own = re.compile(r"(?<![A-Za-z_])Console\(")
+    own = re.compile(r"(?<![A-Za-z_])Console\(|\(Console\)")
     found = {p.name for p in library.rglob("*.py") if own.search(p.read_text())}
     assert found == {"terminal.py"}
