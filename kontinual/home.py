@@ -92,13 +92,13 @@ def require_owner(home: Path, loop: str) -> None:
 
 
 def require_writable(home: Path) -> None:
-    """Make the home where there is none.
+    """Make the home where there is none: this user's alone, for it holds all rows and tokens.
 
     Raises:
         ServiceError: nothing can be written there.
     """
     try:
-        home.mkdir(parents=True, exist_ok=True)
+        home.mkdir(mode=0o700, parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=home):
             pass
     except OSError as exc:
@@ -111,6 +111,7 @@ def require_writable(home: Path) -> None:
 def keep_addresses(home: Path, addresses: dict[str, str]) -> None:
     """Remember where the services listen, for every command of this loop."""
     path = _addresses(home)
+    home.mkdir(mode=0o700, parents=True, exist_ok=True)
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     _write(path, json.dumps(addresses, indent=2))
 

@@ -39,6 +39,7 @@ def render_program(program: Program, *, log: Path) -> str:
         "directory": str(program.directory),
         "environment": environment,
         "priority": str(program.priority),
+        "umask": "077",  # what it writes is this user's alone, wherever that may be
         "autostart": "true",
         "autorestart": "true",
         "startsecs": "3",

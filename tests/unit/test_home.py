@@ -1,5 +1,7 @@
 """A loop's state is beside its declaration, wherever a command is called."""
 
+import os
+import stat
 from pathlib import Path
 
 import pytest
@@ -80,3 +82,15 @@ def test_a_home_that_can_not_be_written_is_one_clear_error(tmp_path: Path) -> No
     assert owner_of(home) is None
     with pytest.raises(ServiceError, match=r"nothing can be written: .*; make the folder writable"):
         require_writable(home)
+
+
+@pytest.mark.parametrize("mask", [0o022, 0o002, 0o000])
+def test_a_home_is_its_users_alone(tmp_path: Path, mask: int) -> None:
+    before = os.umask(mask)
+    try:
+        require_writable(tmp_path / "a" / "home")
+        keep_addresses(tmp_path / "b" / "home", {})
+    finally:
+        os.umask(before)
+    for name in ("a", "b"):
+        assert stat.filemode((tmp_path / name / "home").stat().st_mode) == "drwx------"

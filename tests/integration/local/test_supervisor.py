@@ -2,6 +2,7 @@
 
 import os
 import signal
+import stat
 import subprocess
 import sys
 import time
@@ -47,6 +48,15 @@ def supervisor(tmp_path: Path) -> Iterator[Supervisor]:
     yield supervisor
     supervisor.shutdown()
     assert not marked(supervisor.folder)
+
+
+def test_what_a_program_writes_is_its_users_alone(supervisor: Supervisor, tmp_path: Path) -> None:
+    kept = tmp_path / "kept"
+    code = f"import time; open({str(kept)!r}, 'w').close(); time.sleep(1000)"
+    supervisor.put(sleeper("one", code))
+    supervisor.start()
+    eventually(kept.exists)
+    assert stat.filemode(kept.stat().st_mode) == "-rw-------"
 
 
 def test_a_program_runs_with_its_environment_and_a_log_of_its_own(supervisor: Supervisor) -> None:
