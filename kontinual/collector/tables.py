@@ -107,7 +107,8 @@ def connect(path: Path, *, loop: str) -> sa.Engine:
         ServiceError: it is of another loop or of another version of Kontinual, or it
             can not be used.
     """
-    engine = sa.create_engine(f"sqlite:///{path}")
+    # Errors are logged, and rows are no part of a log.
+    engine = sa.create_engine(f"sqlite:///{path}", hide_parameters=True)
     sa.event.listen(engine, "connect", _configure)
     try:
         with engine.begin() as tx:

@@ -50,7 +50,13 @@ def open_database(url: str, *, must_exist: bool = False) -> Engine:
     """
     _prepare_file(url, must_exist=must_exist)
     with _explained(url):
-        engine = create_engine(url, pool_pre_ping=True, connect_args=_patience(make_url(url)))
+        # An error is logged and answered with; what was to be written is nobody's business.
+        engine = create_engine(
+            url,
+            pool_pre_ping=True,
+            hide_parameters=True,
+            connect_args=_patience(make_url(url)),
+        )
         try:
             if engine.dialect.name == "sqlite":
                 event.listen(engine, "connect", _set_up_sqlite)

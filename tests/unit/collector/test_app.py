@@ -374,3 +374,17 @@ def metrics(client: TestClient) -> str:
     answer = client.get("/metrics")
     assert answer.headers["content-type"].startswith("text/plain")
     return answer.text
+
+
+def test_a_row_that_could_not_be_kept_does_not_stand_in_the_log(
+    loop: Loop, store: Store, event: Maker, caplog: pytest.LogCaptureFixture
+) -> None:
+    with store._engine.begin() as tx:
+        tx.exec_driver_sql(
+            "CREATE TRIGGER full BEFORE INSERT ON predictions "
+            "BEGIN SELECT RAISE(ABORT, 'disk full'); END"
+        )
+    with TestClient(create_app(loop, store)) as client:
+        assert post_events(client, event(4711)).status_code == 503
+    assert "disk full" in caplog.text
+    assert "p4711" not in caplog.text

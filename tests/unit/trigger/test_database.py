@@ -64,3 +64,17 @@ def test_a_message_shows_no_password(url: str) -> None:
     with pytest.raises(LedgerError, match=r"me:\*\*\*@") as raised:
         Ledger(url, "toy")
     assert "secret" not in str(raised.value)
+
+
+def test_what_could_not_be_written_is_not_told_with_the_error(tmp_path: Path) -> None:
+    ledger = Ledger(f"sqlite:///{tmp_path / 'ledger.db'}", "toy")
+    with sqlite3.connect(tmp_path / "ledger.db") as raw:
+        raw.execute(
+            "CREATE TRIGGER full BEFORE INSERT ON ledger_entries "
+            "BEGIN SELECT RAISE(ABORT, 'full'); END"
+        )
+    raw.close()
+    with pytest.raises(LedgerError, match="full") as caught:
+        ledger.ask_by_hand("the reason of a person")
+    assert "the reason of a person" not in str(caught.value)
+    ledger.close()
