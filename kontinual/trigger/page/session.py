@@ -19,6 +19,7 @@ from kontinual.trigger.auth import Doorkeeper, Identity
 __all__ = ["LIFETIME", "Sessions", "Visit", "session_key"]
 
 LIFETIME = timedelta(hours=12)
+STRETCHES = 600_000  # of PBKDF2 with SHA-256, as OWASP's Password Storage Cheat Sheet has it
 
 
 @dataclass(frozen=True)
@@ -34,11 +35,13 @@ def session_key(token: str) -> bytes:
     """The key of signatures: from the service's own token, so that all replicas have the same.
 
     Who has that token may do all anyway. Where there is none the key is new with each
-    process, and a restart asks everybody to sign in again.
+    process, and a restart asks everybody to sign in again. Everybody is given a cookie that
+    is signed by it, so it takes a while to make: a token that a person thought up could be
+    guessed by it, as fast as a machine can hash.
     """
     if not token:
         return secrets.token_bytes(32)
-    return hmac.new(token.encode(), b"kontinual page", hashlib.sha256).digest()
+    return hashlib.pbkdf2_hmac("sha256", token.encode(), b"kontinual page", STRETCHES)
 
 
 class Sessions:

@@ -1,4 +1,6 @@
+import time
 from datetime import UTC, datetime, timedelta
+from functools import cache
 
 import pytest
 from hypothesis import given
@@ -18,8 +20,13 @@ def doorkeeper(**tokens: str) -> Doorkeeper:
     )
 
 
+@cache
+def key_of(token: str) -> bytes:
+    return session_key(token)
+
+
 def sessions(known: Doorkeeper, *, key: str = "key", at: datetime = START) -> Sessions:
-    return Sessions(known, session_key(key), clock=lambda: at)
+    return Sessions(known, key_of(key), clock=lambda: at)
 
 
 def cookie_of_ada(key: str = "key") -> str:
@@ -32,6 +39,12 @@ def test_who_signs_in_is_known_again_by_name_and_scopes() -> None:
     visit = sessions(doorkeeper(ada="secret")).visit(cookie_of_ada(), NOBODY)
     assert visit.signed_in
     assert visit.identity == Identity("ada", frozenset({Scope.WRITE}))
+
+
+def test_a_token_is_not_guessed_from_a_cookie_as_fast_as_a_machine_can_hash() -> None:
+    began = time.process_time()
+    session_key("correct horse")
+    assert time.process_time() - began > 0.02, "10,000 times as long as one HMAC, or more"
 
 
 def test_a_replica_and_a_restart_with_the_same_token_know_the_session() -> None:
