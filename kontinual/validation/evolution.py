@@ -2,6 +2,8 @@
 
 from collections.abc import Iterator, Mapping
 
+import numpy as np
+
 from kontinual.validation.expectation import Expectation
 from kontinual.validation.tally import Tally
 
@@ -62,12 +64,19 @@ def _column_changes(old: Expectation, new: Expectation) -> Iterator[str]:
         yield f"the vocabulary gains {', '.join(map(repr, added))}"
     if dropped:
         yield f"the vocabulary loses {', '.join(map(repr, dropped))}"
-    if (old.low, old.high) != (new.low, new.high) and not new.categorical:
+    whole = new.type == "integer"
+    if _kept(old, whole=whole) != _kept(new, whole=whole) and not new.categorical:
         yield f"the range [{_text(old.low)}, {_text(old.high)}] becomes " + (
             f"[{_text(new.low)}, {_text(new.high)}]"
         )
     if old.unit != new.unit:
         yield f"its unit {old.unit or 'none'} becomes {new.unit or 'none'}"
+
+
+def _kept(expectation: Expectation, *, whole: bool) -> list[float | None]:
+    """The bounds as a schema keeps them: those of numbers in float32."""
+    bounds = (expectation.low, expectation.high)
+    return [b if b is None or whole else float(np.float32(b)) for b in bounds]
 
 
 def _union(wide: Expectation, other: Expectation) -> Expectation:

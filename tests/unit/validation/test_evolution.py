@@ -68,3 +68,20 @@ def test_the_declaration_names_type_range_unit_and_label(loop):
     assert list(expected) == ["weight", "outside", "pages", "country", "bought"]
     assert (expected["outside"].nullable, expected["outside"].unit) == (True, "°F")
     assert expected["bought"].label
+
+
+def test_a_bound_that_only_lost_digits_in_the_schema_has_not_changed(expected):
+    """TFDV keeps bounds of numbers in float32: 10.9 comes back as 10.899999618530273."""
+    declared = expected["weight"].model_copy(update={"high": 10.9})
+    kept = declared.model_copy(update={"high": float(np.float32(10.9))})
+    assert changes({"weight": kept}, {"weight": declared}) == []
+    wider = declared.model_copy(update={"high": 10.91})
+    assert changes({"weight": kept}, {"weight": wider}) == [
+        "`weight`: the range [0, 10.9] becomes [0, 10.91]"
+    ]
+
+
+def test_a_bound_of_whole_numbers_is_exact(expected):
+    kept = expected["pages"].model_copy(update={"high": float(2**24)})
+    wider = kept.model_copy(update={"high": float(2**24 + 1)})
+    assert len(changes({"pages": kept}, {"pages": wider})) == 1
