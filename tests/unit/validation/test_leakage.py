@@ -1,5 +1,7 @@
 """A feature that gives the label away is refused; an honest one, however good, is not."""
 
+from statistics import NormalDist
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -67,6 +69,40 @@ def test_a_feature_that_ranks_the_label_is_refused(check, visits):
     frame["weight"] = 100 - 50 * frame["bought"] + rng.normal(0, 10, len(frame))
     (found,) = check(frame)
     assert "alone it ranks the rows with ROC AUC" in found.sentence
+
+
+def binormal(rows, *, auc, seed):
+    """Visits of which a feature ranks the labels by nature, with so great a ROC AUC."""
+    rng = np.random.default_rng(seed)
+    frame = labelled(rows, round(0.4 * rows), seed=seed)
+    apart = np.sqrt(2) * NormalDist().inv_cdf(auc)
+    return frame.assign(weight=frame["bought"] * apart + rng.normal(0, 1, rows))
+
+
+@pytest.mark.parametrize("rows", [60, 200, 2000])
+def test_a_feature_that_is_as_good_as_honest_ones_get_is_refused_by_chance_only(check, rows):
+    found = [f for seed in range(100) for f in check(binormal(rows, auc=0.975, seed=seed))]
+    assert sum(f.refuses for f in found) <= 5
+    for noted in (f for f in found if not f.refuses):
+        assert "`weight`: it may give the label `bought` away" in noted.sentence
+
+
+@pytest.mark.parametrize("rows", [60, 200, 2000])
+def test_what_ranks_few_rows_without_a_fault_is_refused(check, rows):
+    frame = labelled(rows, round(0.4 * rows))
+    frame["weight"] += 1000 * frame["bought"]
+    assert [(f.feature, f.refuses) for f in check(frame)] == [("weight", True)]
+
+
+def test_a_ranking_with_few_faults_is_refused_of_enough_rows(check):
+    refused = [f.refuses for f in check(binormal(2000, auc=0.995, seed=0))]
+    assert refused == [True]
+
+
+def test_what_was_only_noted_before_is_refused_once_it_is_sure(check):
+    before, now = binormal(60, auc=0.985, seed=4), binormal(2000, auc=0.995, seed=0)
+    assert [f.refuses for f in check(before)] == [False]
+    assert [f.refuses for f in check(now, before)] == [True]
 
 
 def test_rare_categories_prove_nothing(check, visits):
