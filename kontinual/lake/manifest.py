@@ -52,6 +52,9 @@ class Verdict(BaseModel):
     by: str = Field(default="validation", min_length=1, description="or a person's name")
     at: AwareDatetime
     tfdv_version: str | None = None
+    rules: str | None = Field(
+        default=None, description="digest of what validation judged by; null for a person's"
+    )
 
     @property
     def by_person(self) -> bool:

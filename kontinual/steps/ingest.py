@@ -5,6 +5,7 @@ import posixpath
 from kontinual.errors import LakeError
 from kontinual.lake import SpanManifest, ingest_history, ingest_labelled
 from kontinual.steps.station import Station, station
+from kontinual.validation import is_open, rules_of
 
 __all__ = ["ingest"]
 
@@ -43,12 +44,14 @@ def _history(here: Station) -> list[SpanManifest]:
 
 
 def _newest(here: Station) -> int:
-    """The newest span that has not been refused."""
+    """The newest span that has not been refused by the rules of now."""
+    rules = rules_of(here.loop, here.lake)
     for span in reversed(here.lake.spans()):
         verdict = here.lake.verdict(span.number)
-        if verdict is None or verdict.accepted:
+        if is_open(verdict, rules=rules) or (verdict and verdict.accepted):
             return span.number
     raise LakeError(
         f"loop {here.loop.name!r} has no span to train on: every one was refused; "
-        "look at `kontinual span list`"
+        "`kontinual span show` tells why. Mend loop.yaml or the schema (`kontinual schema diff`), "
+        "and the next run judges them again; or `kontinual span accept` those that are right"
     )

@@ -1,5 +1,6 @@
 """The last step, whatever happened: how did the run end, and why?"""
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -67,7 +68,13 @@ def conclude(notes: Notes) -> tuple[Outcome, str]:
         if step not in notes:
             return Outcome.FAILED, f"{step}: it never started"
         if step == "validate" and not notes[step]["accepted"]:
-            return Outcome.REJECTED_DATA, " ".join(notes[step]["reasons"])
+            return Outcome.REJECTED_DATA, _refusal(notes[step])
         if step == "evaluate" and not notes[step]["blessed"]:
             return Outcome.REJECTED_MODEL, notes[step]["reason"]
     return Outcome(notes["rollout"]["outcome"]), notes["rollout"]["reason"]
+
+
+def _refusal(note: Mapping[str, Any]) -> str:
+    """Why the data was rejected, and who may say otherwise."""
+    why = "; ".join(note["reasons"])
+    return f"{why}; right all the same? `kontinual span accept` span {note['span']}"

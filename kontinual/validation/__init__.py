@@ -9,6 +9,7 @@ from kontinual.validation.expectation import Expectation, declared
 from kontinual.validation.findings import Check, Finding
 from kontinual.validation.gate import Examination, ensure_schema, examine, validate_span
 from kontinual.validation.review import Proposal, accept, propose
+from kontinual.validation.rules import is_open, rules_of
 from kontinual.validation.schema_store import SchemaStore, SchemaVersion
 
 __all__ = [
@@ -25,6 +26,8 @@ __all__ = [
     "ensure_schema",
     "evolve",
     "examine",
+    "is_open",
     "propose",
+    "rules_of",
     "validate_span",
 ]

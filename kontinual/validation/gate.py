@@ -14,12 +14,14 @@ from kontinual.validation import distances
 from kontinual.validation.beam import pipeline_options
 from kontinual.validation.checks import check_rows
 from kontinual.validation.distances import Distance, Measured
+from kontinual.validation.evolution import changes
 from kontinual.validation.expectation import Expectation, declared
 from kontinual.validation.findings import Check, Finding
 from kontinual.validation.leakage import check_leakage
 from kontinual.validation.report import ReportFacts, report_html
-from kontinual.validation.schema import expectations, infer, limited
-from kontinual.validation.schema_store import SchemaStore, SchemaVersion
+from kontinual.validation.rules import rules_of
+from kontinual.validation.schema import expectations, infer, limited, to_text
+from kontinual.validation.schema_store import INFERRED, SchemaStore, SchemaVersion
 from kontinual.validation.statistics import import_tfdv
 from kontinual.validation.subject import Subject, of_frame, of_span, statistics_of
 from kontinual.validation.unit_check import check_units
@@ -86,7 +88,7 @@ def validate_span(loop: Loop, lake: Lake, number: int, *, report: Path) -> Verdi
     rows = _trained_rows(lake, manifest, before)
     trained = None if rows is None else of_frame(rows, loop, expected)
     result = examine(now, previous, trained, loop=loop, schema=schema)
-    verdict = _verdict(result, number)
+    verdict = _verdict(result, number, rules=rules_of(loop, lake))
     standing = lake.verdict(number)
     overruled = standing is not None and standing.by_person
     facts = ReportFacts(
@@ -112,23 +114,31 @@ def validate_span(loop: Loop, lake: Lake, number: int, *, report: Path) -> Verdi
 
 
 def ensure_schema(loop: Loop, lake: Lake) -> tuple[Any, SchemaVersion]:
-    """The schema in force, inferred of the first span (and kept) when there is none yet."""
+    """The schema in force, inferred of the first span (and kept) when there is none yet.
+
+    As long as no span was accepted under an inferred one, and so nothing hangs on it, it follows
+    the declaration: who leaves a feature out after the first refusal has said all there is to say.
+    """
     store = SchemaStore(lake)
     kept = store.latest()
-    if kept is not None:
+    if kept is not None and (not kept[1].inferred or lake.accepted()):
         return kept
     spans = lake.spans()
     if not spans:
         raise KontinualError(f"loop {loop.name} has no spans yet; run `kontinual ingest` first")
     first, expected = spans[0], declared(loop)
     schema = infer(statistics_of(lake, first.number, expected), expected)
+    if kept is not None and to_text(schema) == to_text(kept[0]):
+        return kept
+    what = "inferred of the first span and tightened by the declaration"
     about = store.keep(
         schema,
-        after=0,
-        by="inferred",
-        reason="the first schema, inferred of the first span and tightened by the declaration",
+        after=kept[1].version if kept else 0,
+        by=INFERRED,
+        reason=f"no span was accepted yet: {what}" if kept else f"the first schema, {what}",
         tfdv_version=import_tfdv().__version__,
         span=first.number,
+        changes=changes(expectations(kept[0]), expected) if kept else [],
     )
     return schema, about
 
@@ -242,13 +252,14 @@ def _trained_rows(
     return lake.training_rows(newest, seed=manifest.number, at_most=_TRAINED_ROWS).read()
 
 
-def _verdict(result: Examination, number: int) -> Verdict:
+def _verdict(result: Examination, number: int, *, rules: str) -> Verdict:
     return Verdict(
         span=number,
         accepted=not result.reasons,
         reasons=result.reasons,
         at=datetime.now(UTC),
         tfdv_version=import_tfdv().__version__,
+        rules=rules,
     )
 
 

@@ -15,7 +15,7 @@ from kontinual.lake import Lake, repeated
 from kontinual.validation.expectation import Expectation
 from kontinual.validation.tally import Tally
 
-__all__ = ["SAMPLE_ROWS", "Look", "look", "look_at"]
+__all__ = ["SAMPLE_ROWS", "Look", "forgotten", "look", "look_at"]
 
 SAMPLE_ROWS = 200_000
 
@@ -82,5 +82,20 @@ def look_at(lake: Lake, number: int, expected: Mapping[str, Expectation]) -> Loo
     Raises:
         LakeError: there is no such span, or its data is not what was written.
     """
-    rows, id_name = lake.span(number).rows, lake.loop.data.id
-    return look(lambda: lake.parts(number), rows, expected=expected, id_name=id_name)
+    span, id_name = lake.span(number), lake.loop.data.id
+    gone = forgotten(lake, number, expected)
+    columns = [name for name in span.columns if name not in gone]
+    return look(lambda: lake.parts(number, columns), span.rows, expected=expected, id_name=id_name)
+
+
+def forgotten(lake: Lake, number: int, expected: Mapping[str, Expectation]) -> set[str]:
+    """Columns of a span that were declared when it was written, and that nobody asks for now.
+
+    Nothing learns from them, and a span never changes: they are not looked at.
+
+    Raises:
+        LakeError: there is no such span.
+    """
+    data = lake.loop.data
+    asked = {data.id, data.time, data.label.name, *data.feature_names, *expected}
+    return {c for c in lake.span(number).columns if c not in asked and not c.startswith("_")}

@@ -16,8 +16,9 @@ from kontinual.errors import LakeError
 from kontinual.lake import Lake
 from kontinual.validation.schema import parse, to_text
 
-__all__ = ["SchemaStore", "SchemaVersion"]
+__all__ = ["INFERRED", "SchemaStore", "SchemaVersion"]
 
+INFERRED = "inferred"
 _FOLDER = "schema"
 
 
@@ -33,6 +34,11 @@ class SchemaVersion(BaseModel):
     changes: list[str] = Field(default_factory=list)
     tfdv_version: str
     at: AwareDatetime
+
+    @property
+    def inferred(self) -> bool:
+        """Has no person made it?"""
+        return self.by == INFERRED
 
 
 class SchemaStore:

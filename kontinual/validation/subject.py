@@ -15,7 +15,7 @@ from kontinual.lake import Lake
 from kontinual.spec import Loop
 from kontinual.validation.beam import describe_span
 from kontinual.validation.expectation import Expectation
-from kontinual.validation.look import Look, look, look_at
+from kontinual.validation.look import Look, forgotten, look, look_at
 from kontinual.validation.statistics import describe
 
 __all__ = ["Subject", "of_frame", "of_span", "statistics_of"]
@@ -59,7 +59,7 @@ def statistics_of(lake: Lake, number: int, expected: Expectations) -> Any:
         LakeError: there is no such span, or its data is not what was written.
         KontinualError: TFDV is missing, or Beam could not run.
     """
-    ignored = _unjudged(lake.loop)
+    ignored = _unjudged(lake.loop) | forgotten(lake, number, expected)
     if lake.span(number).rows >= lake.loop.validation.beam.min_rows:
         return describe_span(lake, number, expected, ignore=ignored)
     return describe(lake.read(number), expected, ignore=ignored)

@@ -1,5 +1,6 @@
 """Real seasons pass, each poison is refused by name, and what people say stands."""
 
+import json
 import threading
 from datetime import UTC, datetime
 
@@ -8,8 +9,19 @@ import pandas as pd
 import pytest
 
 from kontinual.errors import LakeError
-from kontinual.lake import Verdict
-from kontinual.validation import SchemaStore, accept, ensure_schema, examine, propose, validate_span
+from kontinual.lake import Lake, Verdict
+from kontinual.steps.ingest import ingest
+from kontinual.steps.validate import validate
+from kontinual.validation import (
+    SchemaStore,
+    accept,
+    ensure_schema,
+    examine,
+    is_open,
+    propose,
+    rules_of,
+    validate_span,
+)
 from kontinual.validation.schema import expectations
 from kontinual.validation.subject import of_frame
 
@@ -205,6 +217,44 @@ def test_the_schema_is_inferred_once_and_evolved_by_a_person(may, judge, loop, l
     assert about is not None
     assert (about.version, about.by, about.changes) == (2, "Ada", proposal.changes)
     assert accept(lake, propose(loop, lake, span=2), by="Ada", reason="again") is None
+
+
+def test_who_leaves_out_a_leak_after_the_first_refusal_has_mended_all(
+    flights, loop, tmp_path, monkeypatch
+):
+    monkeypatch.setattr("kontinual.steps.ingest.ingest_labelled", lambda *_, **__: None)
+    months = [window(flights, f"2013-{m:02}-01", 28, seed=0) for m in (1, 2)]
+    rows = pd.concat(months).assign(telling=lambda f: f[loop.data.label.name] * 100.0)
+    rows.to_parquet(tmp_path / "history.parquet")
+    told = loop.model_dump(mode="json", by_alias=True, exclude_none=True)
+    honest = told["data"]["features"]
+    leak = {"name": "telling", "type": "number", "range": [0, 100]}
+    path = tmp_path / "loop.yaml"
+
+    def attempt(run, features):
+        path.write_text(json.dumps(told | {"data": told["data"] | {"features": features}}))
+        number = ingest(str(path), run).number
+        return validate(str(path), run, number, report=tmp_path / f"{run}.html")
+
+    first = attempt("first", [*honest, leak])
+    assert "`telling`: it gives the label" in first.reasons[0]
+    with pytest.raises(LakeError, match="every one was refused; `kontinual span show` tells why"):
+        attempt("again", [*honest, leak])
+
+    second = attempt("second", honest)
+
+    assert second.accepted, second.reasons
+    lake = Lake(str(tmp_path / ".kontinual" / "lake"), loop)
+    assert [s.number for s in lake.accepted()] == [s.number for s in lake.spans()]
+    kept = [(v.by, v.changes) for v in SchemaStore(lake).versions()]
+    assert kept == [("inferred", []), ("inferred", ["`telling`: no longer a column"])]
+
+
+def test_an_accepted_schema_has_the_refused_span_judged_again(may, judge, loop, lake):
+    assert not judge(with_new_airports(may)).accepted
+    assert not is_open(lake.verdict(2), rules=rules_of(loop, lake))
+    accept(lake, propose(loop, lake, span=2), by="Ada", reason="a new airport opened")
+    assert is_open(lake.verdict(2), rules=rules_of(loop, lake))
 
 
 def test_of_two_who_accept_at_once_one_is_told(may, judge, loop, lake):

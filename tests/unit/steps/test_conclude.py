@@ -30,12 +30,13 @@ def test_a_run_whose_steps_all_passed_is_what_its_rollout_says():
     assert conclude(rolled_back) == (Outcome.ROLLED_BACK, "scores differ")
 
 
-def test_refused_data_ends_the_run_with_the_validators_words():
+def test_refused_data_ends_the_run_with_the_validators_words_and_what_a_person_can_do():
     refused = notes(
-        validate={"accepted": False, "reasons": ["distance: km.", "temp: °C."]},
+        validate={"accepted": False, "reasons": ["distance: km", "temp: °C"], "span": 7},
         tune=None, train=None, evaluate=None, rollout=None,
     )  # fmt: skip
-    assert conclude(refused) == (Outcome.REJECTED_DATA, "distance: km. temp: °C.")
+    why = "distance: km; temp: °C; right all the same? `kontinual span accept` span 7"
+    assert conclude(refused) == (Outcome.REJECTED_DATA, why)
 
 
 def test_a_refused_challenger_ends_the_run_with_the_gates_words():
