@@ -25,7 +25,8 @@ from pyarrow import parquet
 from pydantic import ValidationError
 
 from kontinual.errors import DataRejected, LakeError
-from kontinual.lake.holdout import blocks_of, is_holdout
+from kontinual.lake.held import Held
+from kontinual.lake.holdout import is_holdout
 from kontinual.lake.journal import RunJournal
 from kontinual.lake.manifest import Cursor, Source, SpanManifest, Verdict
 from kontinual.lake.picked import PickedRows, Positions, sample
@@ -231,9 +232,10 @@ class Lake:
     def recent_holdout(self, newest: int) -> tuple[list[int], PickedRows]:
         """What new data is judged by: rows that no model ever trains on, the newest there are.
 
-        Those of the newest span. Where they are of fewer than ENOUGH_BLOCKS blocks of time, because
-        spans are short or chance held out few, those of the accepted spans before it as well, as
-        far as these have every column that is declared now.
+        Those of the newest span. Where they are too few to judge by, because spans are short or
+        small, a label is rare or chance held out few, those of the accepted spans before it as
+        well, as far as these have every column that is declared now. Enough are as many as the
+        gates on new rows ask for, with either label in ENOUGH_BLOCKS blocks of time.
 
         Args:
             newest: number of the newest span; it need not be judged yet.
@@ -247,16 +249,17 @@ class Lake:
         data = self.loop.data
         declared = {data.id, data.time, data.label.name, *data.feature_names}
         earlier = [s for s in reversed(self.accepted()) if s.number < newest]
-        picked, blocks = dict[int, Positions](), set[int]()
+        picked, held = dict[int, Positions](), Held(data)
+        asked = max((gate.min_rows for gate in self.loop.gates if gate.on == "new"), default=0)
         for span in (self.span(newest), *earlier):
             complete = span.number == newest or declared <= span.columns.keys()
-            if len(blocks) >= ENOUGH_BLOCKS or not complete:
+            if held.enough(rows=asked, blocks=ENOUGH_BLOCKS) or not complete:
                 break
             rows = self.holdout_rows(span.number)
-            for part in rows.parts([data.time]):
-                blocks |= set(blocks_of(part[data.time], data.holdout_block).tolist())
+            for part in rows.parts([data.time, data.label.name]):
+                held.add(part)
             picked = {s.number: positions for s, positions in rows.picked} | picked
-        if not blocks:
+        if not held.rows:
             raise LakeError(
                 f"span {newest} and those before it hold no held-out row to judge a model by; "
                 "shorten data.holdout_block, or wait for more rows"

@@ -30,8 +30,9 @@ class Gate(Strict):
     over whole blocks of time (`data.holdout_block`):
 
     - `min_improvement`: the estimate of the improvement has to reach it.
-    - `new` is the newest span's holdout, and that of the spans before it as far as it is of
-      fewer than four blocks, because spans are short or chance held out few.
+    - `new` is the newest span's holdout, and that of the spans before it as far as it is of fewer
+      than `min_rows` rows, or has either label in fewer than four blocks, because spans are short
+      or small, a label is rare or chance held out few.
     - `max_regression` on `new`: the challenger has to prove itself, the whole
       interval lies above `-max_regression` (so 0 asks for a proven improvement).
     - `max_regression` on `old` and `slices`: these are many and small, so the

@@ -39,7 +39,7 @@ def loop() -> Loop:
                 "replay_rows": 320,
             },
             "training": {"trainers": [{"algorithm": "logistic_regression"}]},
-            "gates": [{"metric": "log_loss", "on": "new", "max_regression": 0.0}],
+            "gates": [{"metric": "log_loss", "on": "new", "max_regression": 0.0, "min_rows": 90}],
             "monitoring": {"alerts": [{"kind": "quality_decay", "threshold": 0.05}]},
         }
     )

@@ -121,6 +121,33 @@ def test_where_a_span_holds_out_few_blocks_those_before_it_are_new_as_well(daily
     pd.testing.assert_frame_equal(held, one_by_one)
 
 
+def test_small_spans_are_judged_by_as_many_rows_as_the_gates_ask_for(lake, rows, verdict):
+    """Of a few rows a day, no span alone holds out a gate's 90."""
+    sparse = rows(24 * 400).iloc[::8].reset_index(drop=True)
+    for number, first in enumerate(range(0, len(sparse), 60), start=1):
+        lake.write(sparse[first : first + 60], source="collector")
+        lake.judge(verdict(number))
+
+    numbers, held = lake.recent_holdout(20)
+
+    assert len(held) >= 90
+    assert len(held) - len(lake.holdout_rows(numbers[0])) < 90
+
+
+def test_a_rare_label_is_looked_for_in_earlier_spans_too(lake, rows, verdict):
+    frame = rows(24 * 400)
+    frame["returned"] = (frame.index % 97 == 0).astype(int)
+    for number, first in enumerate(range(0, len(frame), 480), start=1):
+        lake.write(frame[first : first + 480], source="collector")
+        lake.judge(verdict(number))
+
+    numbers, held = lake.recent_holdout(20)
+
+    positives = held.read().query("returned == 1")
+    assert positives["at"].dt.date.nunique() >= 4
+    assert len(numbers) > 1
+
+
 def test_a_span_with_enough_blocks_is_new_alone(lake, rows, verdict):
     for number in (1, 2):
         lake.write(rows(24 * 40, first=24 * 40 * (number - 1)), source="table")
