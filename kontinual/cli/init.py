@@ -3,18 +3,22 @@
 import os
 import re
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from kontinual.errors import SpecError
 from kontinual.lake import draft_loop, read_table
-from kontinual.spec import parse_duration
+from kontinual.spec import Loop, parse_duration
 from kontinual.terminal import visible
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 __all__ = ["app"]
 
 app = typer.Typer(add_completion=False)
+_LOOKED_AT = 100_000  # rows that tell a leak as surely as all would
 
 
 @app.command()
@@ -49,8 +53,9 @@ def init(
         late = parse_duration(delay)
     except ValueError as exc:
         raise SpecError(f"--delay: {exc}") from exc
+    frame = read_table(table, texts=[id_])
     draft = draft_loop(
-        read_table(table, texts=[id_]),
+        frame,
         name=name or _name(table),
         id=id_,
         time=time,
@@ -70,7 +75,26 @@ def init(
     print(f"{out}: loop {draft.loop.name!r} with {len(data.features)} features")
     for column, reason in draft.left_out.items():
         print(visible(f"  left out {column}: {reason}"))
+    for telling in _telling(frame, draft.loop):
+        print(visible(f"  look at {telling}"))
     print(f"read it, then: kontinual check {out}")
+
+
+def _telling(frame: "pd.DataFrame", loop: Loop) -> list[str]:
+    """Features that seem to give the label away, for which validation would refuse a span."""
+    from kontinual.lake.table import labels
+    from kontinual.validation import declared
+    from kontinual.validation.leakage import check_leakage
+
+    expected, label = declared(loop), loop.data.label.name
+    rows = frame if len(frame) <= _LOOKED_AT else frame.sample(_LOOKED_AT, random_state=0)
+    known = rows.assign(**{label: labels(rows[label], source=loop.name)})
+    return [
+        f"{found.sentence}; if it is not known at the time of a prediction, "
+        f"--leave-out {found.feature}"
+        for found in check_leakage(known, None, label=label, expected=expected)
+        if found.refuses
+    ]
 
 
 def _name(table: str) -> str:

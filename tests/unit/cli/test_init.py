@@ -60,6 +60,13 @@ def test_a_draft_passes_check_and_names_its_table_from_its_own_folder(
     assert "loop 'flights-2026' is valid" in checked.output
 
 
+def test_a_feature_that_gives_the_label_away_is_named_at_once(history: Path, tmp_path: Path):
+    told = kontinual("init", history, *WISH, "--out", tmp_path / "loop.yaml").output.splitlines()
+    assert told[2].startswith("  look at `arrival`: it gives the label `late` away: ")
+    assert told[2].endswith("; if it is not known at the time of a prediction, --leave-out arrival")
+    assert len(told) == 4
+
+
 def test_a_file_that_is_there_is_never_overwritten(history: Path, tmp_path: Path):
     out = tmp_path / "loop.yaml"
     out.write_text("by hand")
