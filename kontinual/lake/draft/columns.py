@@ -99,7 +99,7 @@ def _number(name: str, column: "pd.Series[Any]", kind: str, spans: Numbers) -> F
         type="integer" if whole else "number",
         values=bounds,
         nullable=bool(np.isnan(values).any()),
-        seen=f"seen: {low:.{SHOWN_DIGITS}g} to {high:.{SHOWN_DIGITS}g}{_nulls(column)}",
+        seen=f"seen: {_span(kind, low, high)}{_nulls(column)}",
         movement=movement(tenths(values)),
         jump=jump(values, spans, category=False),
         null_rise=null_rise(np.isnan(values), spans),
@@ -149,6 +149,12 @@ def _widened(low: float, high: float, *, whole: bool) -> tuple[float, float]:
 def _round(value: float, unit: float) -> float:
     """Without the digits that 0.1 + 0.2 has."""
     return round(value, max(0, -math.floor(math.log10(unit)))) if unit < 1 else value
+
+
+def _span(kind: str, low: float, high: float) -> str:
+    if kind == "boolean":
+        return "false and true; a request holds 0 and 1"
+    return f"{low:.{SHOWN_DIGITS}g} to {high:.{SHOWN_DIGITS}g}"
 
 
 def _nulls(column: "pd.Series[Any]") -> str:
