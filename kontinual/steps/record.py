@@ -77,4 +77,5 @@ def conclude(notes: Notes) -> tuple[Outcome, str]:
 def _refusal(note: Mapping[str, Any]) -> str:
     """Why the data was rejected, and who may say otherwise."""
     why = "; ".join(note["reasons"])
-    return f"{why}; right all the same? `kontinual span accept` span {note['span']}"
+    accept = f"`kontinual span accept` span {note['span']}, then `kontinual run`"
+    return f"{why}; right all the same? {accept}"

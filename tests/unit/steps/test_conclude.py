@@ -35,7 +35,8 @@ def test_refused_data_ends_the_run_with_the_validators_words_and_what_a_person_c
         validate={"accepted": False, "reasons": ["distance: km", "temp: °C"], "span": 7},
         tune=None, train=None, evaluate=None, rollout=None,
     )  # fmt: skip
-    why = "distance: km; temp: °C; right all the same? `kontinual span accept` span 7"
+    person = "`kontinual span accept` span 7, then `kontinual run`"
+    why = f"distance: km; temp: °C; right all the same? {person}"
     assert conclude(refused) == (Outcome.REJECTED_DATA, why)
 
 
