@@ -1,9 +1,10 @@
 """A run is asked to end, or has ended: what its rollout began is taken back.
 
 `python -m kontinual.steps.abort --loop loop.yaml --run-id ID [--by ana]` is what the trigger
-starts where a signal does not reach a run's steps: Kubeflow Pipelines ends a pod without a word to
-the process in it. A rollout that is at work is asked to put the champion back, and waited for; one
-whose process has died is put back from here. Other runs' rollouts are left alone.
+starts where no signal reached a run's steps: Kubeflow Pipelines ends a pod without a word to
+the process in it, and a laptop may go out. A rollout that is at work is asked to put the champion
+back, and waited for; one whose process has died is put back from here. Other runs' rollouts are
+left alone.
 """
 
 import logging
@@ -14,10 +15,10 @@ from typing import Annotated, Any
 import typer
 
 from kontinual.errors import KontinualError
+from kontinual.home import settings_of
 from kontinual.lake import Lake
 from kontinual.rollout import RolloutResult
 from kontinual.rollout import abort as abort_rollout
-from kontinual.settings import Settings
 from kontinual.spec import Loop, load_loop, utc_text
 from kontinual.steps.rollout import STOP, collaborators
 
@@ -38,7 +39,7 @@ def abort(loop: str, run_id: str, *, by: str | None = None) -> RolloutResult | N
     Raises:
         KontinualError: it could not be taken back; to be tried again.
     """
-    declared, settings = load_loop(loop), Settings()
+    declared, settings = load_loop(loop), settings_of(loop)
     journal = Lake(settings.lake_url, declared).journal(run_id)
     if by is not None:
         journal.note(STOP, {"by": by, "at": utc_text(datetime.now(UTC))})

@@ -17,7 +17,7 @@ from kontinual.trigger.contracts import RunKind
 from kontinual.trigger.launcher import Launcher, LauncherByKind, LocalLauncher
 from kontinual.trigger.ledger import utc_now
 from kontinual.trigger.logs import log_as_json
-from kontinual.trigger.retreat import NoRetreat, ProcessRetreat, Retreat
+from kontinual.trigger.retreat import BegunRetreat, NoRetreat, ProcessRetreat, Retreat
 from kontinual.trigger.server import serve, split_command
 
 
@@ -70,9 +70,11 @@ def _launcher(
 ) -> LauncherByKind:
     """Retrainings run where the settings say; a rollback is a process beside the service."""
 
-    def local(command: list[str], folder: str = "runs") -> Launcher:
+    def local(
+        command: list[str], folder: str = "runs", *, retreat: Retreat | None = None
+    ) -> Launcher:
         place = settings.home.resolve() / folder
-        return LocalLauncher(command, place, loop=declared, records=record)
+        return LocalLauncher(command, place, loop=declared, records=record, retreat=retreat)
 
     def record(run_id: str) -> RunRecord | None:
         return lake.journal(run_id).record()
@@ -92,17 +94,25 @@ def _launcher(
         )
     else:
         given = run_command or f"{settings.run_command} --loop {shlex.quote(loop)}"
-        retrain = local(split_command(given))
+        # What never began a rollout has failed at once, even where loop.yaml is the reason.
+        retreat = BegunRetreat(_take_back(loop), lambda run_id: _has_begun(lake, run_id))
+        retrain = local(split_command(given), retreat=retreat)
     command = [sys.executable, "-m", "kontinual.steps.rollback", "--loop", loop]
     attempts = [local(command), local(command, "runs-again")]
     rollback = RepeatingLauncher(attempts, records=record)
     return LauncherByKind({RunKind.RETRAIN: retrain, RunKind.ROLLBACK: rollback})
 
 
+def _has_begun(lake: Lake, run_id: str) -> bool:
+    return "rollout" in lake.journal(run_id).notes()
+
+
 def _retreat(settings: Settings, loop: str) -> Retreat:
     """On KServe the rollout of a run is taken back by a process beside the service."""
-    if settings.gateway != "kserve":
-        return NoRetreat()
+    return NoRetreat() if settings.gateway != "kserve" else _take_back(loop)
+
+
+def _take_back(loop: str) -> Retreat:
     return ProcessRetreat([sys.executable, "-m", "kontinual.steps.abort", "--loop", loop])
 
 

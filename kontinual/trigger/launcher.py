@@ -20,6 +20,7 @@ from kontinual.spec import Loop, Outcome, RunRecord
 from kontinual.trigger import claim
 from kontinual.trigger.contracts import Run, RunKind
 from kontinual.trigger.ledger import Clock, utc_now
+from kontinual.trigger.retreat import NoRetreat, Retreat
 
 __all__ = ["Launcher", "LauncherByKind", "LocalLauncher", "RecordSource"]
 
@@ -88,6 +89,7 @@ class LocalLauncher:
         loop: Loop,
         records: RecordSource,
         clock: Clock = utc_now,
+        retreat: Retreat | None = None,
     ) -> None:
         """Set up a launcher; nothing is started.
 
@@ -98,12 +100,14 @@ class LocalLauncher:
             loop: whose runs these are.
             records: the record that a run left in the lake's journal, by run id.
             clock: tells the time, in UTC.
+            retreat: puts the champion back where a run that was killed left its rollout unfinished.
         """
         self._command = list(command)
         self._log_dir = log_dir
         self._loop = loop
         self._records = records
         self._clock = clock
+        self._retreat = retreat or NoRetreat()
         self._children: dict[str, subprocess.Popen[bytes]] = {}
         # Of each run the processes that were asked to end, and when by the monotonic clock.
         self._asked: dict[str, dict[psutil.Process, float]] = {}
@@ -126,8 +130,17 @@ class LocalLauncher:
             # A step works on after its run: the next run must not begin beside it.
             self._end(run.id, left)
             return None
-        self._asked.pop(run.id, None)
-        return self._records(run.id) or self._failed(run, folder, self._exit_code(run.id, folder))
+        record = self._records(run.id) or self._failed(run, folder, self._exit_code(run.id, folder))
+        if record.outcome is Outcome.FAILED and not self._retreat.is_over(run):
+            return None
+        self._forget(run.id)
+        return record
+
+    def _forget(self, run_id: str) -> None:
+        """Keep nothing of a run that has ended, not even a process that nobody waits for."""
+        self._asked.pop(run_id, None)
+        if (child := self._children.pop(run_id, None)) is not None:
+            child.wait(timeout=START_SECONDS)
 
     def stop(self, run: Run) -> None:
         """Ask the run and all its steps to end; `KILL_SECONDS` after it asked them it ends them.
@@ -147,7 +160,7 @@ class LocalLauncher:
 
     def _exit_code(self, run_id: str, folder: Path) -> int | None:
         """The ended run's exit code, if it was started from here."""
-        child = self._children.pop(run_id, None)
+        child = self._children.get(run_id)
         # A child that came second to claim the run says nothing about the run.
         if child is None or child.pid != (_process_or_none(folder) or {}).get("pid"):
             return None

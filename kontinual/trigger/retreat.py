@@ -1,4 +1,4 @@
-"""Taking back what a run's rollout began, where no signal reaches the rollout itself."""
+"""Taking back what a run's rollout began, where it could not do so itself: it was killed."""
 
 import logging
 import subprocess
@@ -11,7 +11,7 @@ from typing import IO, Protocol
 from kontinual.errors import ServiceError
 from kontinual.trigger.contracts import Run
 
-__all__ = ["NoRetreat", "ProcessRetreat", "Retreat"]
+__all__ = ["BegunRetreat", "NoRetreat", "ProcessRetreat", "Retreat"]
 
 log = logging.getLogger(__name__)
 LONGEST_SECONDS = 600.0  # of one try: a rollout that is at work is waited for, then undone
@@ -35,6 +35,22 @@ class NoRetreat:
 
     def is_over(self, run: Run) -> bool:  # noqa: ARG002
         return True
+
+
+class BegunRetreat:
+    """Leaves alone the runs that never came to their rollout."""
+
+    def __init__(self, retreat: Retreat, has_begun: Callable[[str], bool]) -> None:
+        """Set up; nothing is done.
+
+        Args:
+            retreat: of those that did.
+            has_begun: did the rollout of this run ever begin?
+        """
+        self._retreat, self._has_begun = retreat, has_begun
+
+    def is_over(self, run: Run) -> bool:
+        return not self._has_begun(run.id) or self._retreat.is_over(run)
 
 
 @dataclass

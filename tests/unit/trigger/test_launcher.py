@@ -17,6 +17,7 @@ from kontinual.spec import Loop, Outcome, RunRecord
 from kontinual.trigger import Act, LauncherByKind, LocalLauncher, Run, RunKind, Wish, claim
 from kontinual.trigger import launcher as launcher_module
 from kontinual.trigger.launcher import KILL_SECONDS
+from kontinual.trigger.retreat import BegunRetreat, Retreat
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 RUN = Run(id="toy-1", trigger=1, accepted_at=NOW)
@@ -38,13 +39,14 @@ def make(loop: Loop, tmp_path: Path) -> Iterator[Make]:
     records: dict[str, RunRecord] = {}
     made = []
 
-    def create(*command: str) -> LocalLauncher:
+    def create(*command: str, retreat: Retreat | None = None) -> LocalLauncher:
         launcher = LocalLauncher(
             command or [sys.executable, "-c", COMMAND, str(tmp_path)],
             tmp_path / "runs",
             loop=loop,
             records=records.get,
             clock=lambda: NOW,
+            retreat=retreat,
         )
         made.append(launcher)
         return launcher
@@ -309,3 +311,61 @@ def test_each_kind_of_run_has_its_own_launcher(make: Make, tmp_path: Path) -> No
     both.launch(RUN.model_copy(update={"wish": Wish(kind=RunKind.ROLLBACK)}))
     wait_until(lambda: both.outcome(RUN))
     assert "rollback: it can not be started" in both.outcome(RUN).reason
+
+
+class SlowRetreat:
+    """A retreat that is over when it is told so."""
+
+    def __init__(self) -> None:
+        self.over, self.asked = False, 0
+
+    def is_over(self, run: Run) -> bool:
+        self.asked += 1
+        return self.over
+
+
+def kill(launcher: LocalLauncher) -> None:
+    pid = launcher.launch(RUN)["pid"]
+    os.kill(pid, signal.SIGKILL)
+    wait_until(lambda: not psutil.pid_exists(pid) or psutil.Process(pid).status() == "zombie")
+
+
+def test_a_run_that_was_killed_has_failed_only_when_nothing_is_left_of_its_rollout(
+    make: Make,
+) -> None:
+    retreat = SlowRetreat()
+    launcher = make(retreat=BegunRetreat(retreat, lambda run_id: run_id == RUN.id))
+    kill(launcher)
+    assert launcher.outcome(RUN) is None
+    assert launcher.outcome(RUN) is None, "the next run would begin beside a canary"
+    retreat.over = True
+    failed = launcher.outcome(RUN)
+    assert failed is not None
+    assert failed.outcome is Outcome.FAILED
+    assert "signal 9" in failed.reason, "the retreat does not hide how the run ended"
+
+
+def test_a_run_that_never_came_to_its_rollout_has_failed_at_once(make: Make) -> None:
+    retreat = SlowRetreat()
+    launcher = make(retreat=BegunRetreat(retreat, lambda _: False))
+    kill(launcher)
+    assert outcome_of(launcher).outcome is Outcome.FAILED
+    assert retreat.asked == 0
+
+
+def test_what_a_run_has_recorded_well_is_not_taken_back(make: Make) -> None:
+    retreat = SlowRetreat()
+    launcher = make(retreat=retreat)
+    make.records["toy-1"] = a_record()  # type: ignore[attr-defined]
+    kill(launcher)
+    assert outcome_of(launcher).outcome is Outcome.PROMOTED
+    assert retreat.asked == 0
+
+
+def test_a_run_that_has_ended_leaves_no_zombie(make: Make) -> None:
+    launcher = make()
+    make.records["toy-1"] = a_record()  # type: ignore[attr-defined]
+    pid = launcher.launch(RUN)["pid"]
+    os.kill(pid, signal.SIGKILL)
+    outcome_of(launcher)
+    assert not psutil.pid_exists(pid), "a year of runs would fill the table of processes"
