@@ -174,7 +174,7 @@ class Supervisor:
         self.logs.mkdir(parents=True, exist_ok=True)
         with (self.logs / "supervisord.out").open("ab") as out:
             self._child = subprocess.Popen(
-                [sys.executable, "-m", "supervisor.supervisord", "-n", "-c", str(self._config)],
+                [sys.executable, "-m", "kontinual.local.daemon", "-n", "-c", str(self._config)],
                 stdin=subprocess.DEVNULL,
                 stdout=out,
                 stderr=subprocess.STDOUT,

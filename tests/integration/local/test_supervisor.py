@@ -200,3 +200,27 @@ time.sleep(1000)
         assert len(marked(folder)) >= 1
         owner.kill()
     eventually(lambda: not marked(folder), seconds=30)
+
+
+CHATTERER = "import time; [print(i, flush=True) or time.sleep(0.05) for i in range(10_000)]"
+
+
+def test_a_disk_that_is_full_for_a_while_ends_neither_supervisord_nor_a_program(
+    supervisor: Supervisor,
+) -> None:
+    supervisor.put(sleeper("one", CHATTERER))
+    supervisor.start()
+    log = supervisor.log_of("one")
+    eventually(lambda: log.exists() and log.stat().st_size > 20)
+    before = supervisor.states()["one"].pid
+    daemon = supervisor._process()
+    assert daemon is not None
+    daemon.rlimit(psutil.RLIMIT_FSIZE, (1, -1))  # no file may grow beyond a byte
+    full = log.stat().st_size
+    time.sleep(2)
+    assert log.stat().st_size == full, "else this test proves nothing"
+    assert supervisor.states()["one"].pid == before
+
+    daemon.rlimit(psutil.RLIMIT_FSIZE, (-1, -1))
+    eventually(lambda: log.stat().st_size > full)
+    assert supervisor.states()["one"].pid == before
