@@ -87,8 +87,8 @@ class _Intake:
         return closed
 
     def _stored(self, alerts: Sequence[Ask | Resolution]) -> dict[Key, list[Trigger | int]]:
-        fingerprints = [a.fingerprint for a in alerts if a.fingerprint is not None]
-        found = rows.same_alerts(self._writer.connection, self._writer.loop, fingerprints)
+        known = [_key(a) for a in alerts if a.fingerprint is not None and a.starts_at is not None]
+        found = rows.same_alerts(self._writer.connection, self._writer.loop, known)
         return {key: list(triggers) for key, triggers in found.items()}
 
     def _last_number(self) -> int:

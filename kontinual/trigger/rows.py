@@ -32,6 +32,7 @@ __all__ = [
 ]
 
 Row = Mapping[Any, Any]
+Alert = tuple[str, str]  # fingerprint and start
 NOT_OF_A_TRIGGER = {"loop", "occurrence", "answer"}
 NOT_OF_A_RUN = {"loop", "kind", "outcome"}
 DAY = timedelta(days=1)
@@ -44,6 +45,7 @@ _SAME_ALERTS = (
     .where(
         tables.triggers.c.loop == bindparam("of_loop"),
         tables.triggers.c.fingerprint.in_(bindparam("fingerprints", expanding=True)),
+        tables.triggers.c.starts_at.in_(bindparam("starts", expanding=True)),
     )
     .order_by(tables.triggers.c.occurrence)
 )
@@ -89,16 +91,23 @@ def run(connection: Connection, loop: str, run_id: str) -> Run:
 
 
 def same_alerts(
-    connection: Connection, loop: str, fingerprints: Iterable[str]
-) -> dict[tuple[str, str], list[Trigger]]:
-    """The triggers that alerts became, oldest first, by fingerprint and start."""
-    found: dict[tuple[str, str], list[Trigger]] = {}
-    wanted = sorted(set(fingerprints))
-    for i in range(0, len(wanted), MANY):
-        these = {"of_loop": loop, "fingerprints": wanted[i : i + MANY]}
+    connection: Connection, loop: str, alerts: Iterable[Alert]
+) -> dict[Alert, list[Trigger]]:
+    """The triggers that alerts became, oldest first, by fingerprint and start.
+
+    An alert that fires again and again keeps its fingerprint for years, so both are asked for.
+    """
+    found: dict[Alert, list[Trigger]] = {}
+    wanted = sorted(set(alerts))
+    for i in range(0, len(wanted), MANY // 2):
+        some = set(wanted[i : i + MANY // 2])
+        fingerprints, starts = (sorted(set(part)) for part in zip(*some, strict=True))
+        these = {"of_loop": loop, "fingerprints": fingerprints, "starts": starts}
         for row in connection.execute(_SAME_ALERTS, these).mappings():
             key = (row["fingerprint"], row["starts_at"])
-            found.setdefault(key, []).append(to_trigger(row))
+            # Of one's fingerprint and another's start: not asked for, or told with its own part.
+            if key in some:
+                found.setdefault(key, []).append(to_trigger(row))
     return found
 
 

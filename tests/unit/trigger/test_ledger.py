@@ -99,6 +99,26 @@ def test_an_accepted_alert_asks_again_only_after_its_run(
     assert ledger.receive([ask()], again_after=HOUR).recorded == [2]
 
 
+def test_a_delivery_reads_its_own_alerts_however_often_they_fired_before(
+    ledger: Ledger, ask: MakeAsk, clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    moments = [clock() + i * HOUR for i in range(30)]
+    for moment in moments:
+        ledger.receive([ask(starts_at=moment), ask(fingerprint="bb", starts_at=moment)])
+    read, to_trigger = [], rows.to_trigger
+    monkeypatch.setattr(rows, "to_trigger", lambda row: read.append(row["id"]) or to_trigger(row))
+    receipt = ledger.receive([ask(starts_at=moments[3]), ask(fingerprint="bb")])
+    assert (receipt.duplicates, sorted(read)) == (2, [2, 7])
+
+
+def test_a_delivery_of_more_alerts_than_one_question_holds_is_known_again(
+    ledger: Ledger, ask: MakeAsk, clock
+) -> None:
+    alerts = [ask(fingerprint=f"f{i}", starts_at=clock() + i * HOUR) for i in range(600)]
+    assert len(ledger.receive(alerts).recorded) == 600
+    assert ledger.receive(alerts).duplicates == 600
+
+
 def test_a_resolved_alert_closes_and_never_starts(ledger: Ledger, ask: MakeAsk, clock) -> None:
     gone = Resolution(fingerprint="aa", starts_at=clock(), ends_at=clock() + HOUR)
     assert ledger.receive([], [gone]).resolved == []
