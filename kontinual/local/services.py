@@ -61,7 +61,9 @@ class Service(BaseModel):
         return address_of(self.url, setting=self.setting)
 
 
-def services(settings: Settings, files: Files, *, loop: str, token: str) -> list[Service]:
+def services(
+    settings: Settings, files: Files, *, loop: str, token: str, kept: str
+) -> list[Service]:
     """Every service but the predictors, in the order of their start.
 
     Args:
@@ -69,12 +71,13 @@ def services(settings: Settings, files: Files, *, loop: str, token: str) -> list
         files: what was rendered for them.
         loop: path or URL of the declaration.
         token: shared by Alertmanager (through its file) and trigger.
+        kept: how long Prometheus keeps what it has seen, as it writes a duration.
 
     Raises:
         ServiceError: a tool is not installed, or an address is no address.
     """
     return [
-        _prometheus(settings, files),
+        _prometheus(settings, files, kept),
         _alertmanager(settings, files),
         _envoy(settings, files),
         _collector(settings, files, loop),
@@ -82,11 +85,12 @@ def services(settings: Settings, files: Files, *, loop: str, token: str) -> list
     ]
 
 
-def _prometheus(settings: Settings, files: Files) -> Service:
+def _prometheus(settings: Settings, files: Files, kept: str) -> Service:
     command = [
         str(find_tool("prometheus")),
         f"--config.file={files.prometheus}",
         f"--storage.tsdb.path={files.prometheus_data}",
+        f"--storage.tsdb.retention.time={kept}",
         f"--web.listen-address={_listen(settings.prometheus, 'KONTINUAL_PROMETHEUS')}",
         "--web.enable-lifecycle",
         "--log.level=warn",

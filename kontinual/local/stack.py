@@ -18,6 +18,7 @@ from kontinual.local.readiness import answers, wait_ready
 from kontinual.local.rendering import keep_token, render_files
 from kontinual.local.services import Files, Service, services
 from kontinual.local.supervisor import Supervisor
+from kontinual.monitoring import Timing
 from kontinual.settings import Settings
 from kontinual.spec import load_loop
 
@@ -87,7 +88,8 @@ class Stack:
         claim(self.files.home, loop.name, self.loop)
         with self._lock:
             token = keep_token(self.files, self.settings.token.get_secret_value())
-            wanted = self._services(token)
+            timing = Timing(loop, self.settings.speedup)
+            wanted = self._services(token, kept=timing.text(timing.kept))
             changed = render_files(
                 loop, self.settings, self.files, predictors=self.predictors.targets_file
             )
@@ -109,16 +111,16 @@ class Stack:
 
     def status(self) -> list[ServiceStatus]:
         """Every service and predictor, as they are now."""
-        wanted = self._services("")
-        lines = [(s.name, s.url, s.health_url) for s in wanted]
+        lines = [(s.name, s.url, s.health_url) for s in self._services()]
         lines += [
             (f"predictor-{version}", f"http://{self.settings.host}:{port}", "")
             for version, port in self.predictors.running().items()
         ]
         return [self._status(*line) for line in lines]
 
-    def _services(self, token: str) -> list[Service]:
-        return services(self.settings, self.files, loop=self.loop, token=token)
+    def _services(self, token: str = "", *, kept: str = "") -> list[Service]:
+        """The services; left out is what only those need that are to be started."""
+        return services(self.settings, self.files, loop=self.loop, token=token, kept=kept)
 
     def _start(self, wanted: list[Service], *, reload: bool) -> None:
         if not self.supervisor.is_running():

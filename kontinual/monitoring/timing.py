@@ -10,6 +10,8 @@ __all__ = ["Timing"]
 
 _LEAST_WINDOW = 10  # seconds: ten scrapes at the fastest pace
 _SCRAPES_PER_WINDOW = 240
+_YEAR = timedelta(days=365)  # as far back as the page looks
+_LEAST_KEPT = timedelta(days=15)
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,15 @@ class Timing:
     def evaluation(self) -> int:
         """Seconds between two evaluations of the rules: two scrapes, or one at the fastest."""
         return 1 if self.scrape == 1 else 2 * self.scrape
+
+    @property
+    def kept(self) -> int:
+        """How long Prometheus has to keep what it has seen: a year of the loop, and a window more.
+
+        A window that reaches further back than that is judged by a part of its rows, unnoticed.
+        """
+        longest = max(self.window(kind) for kind in AlertKind)
+        return self.scaled(_YEAR, least=math.ceil(_LEAST_KEPT.total_seconds())) + longest
 
     def hold(self, kind: AlertKind) -> int:
         """How long the condition has to last.

@@ -114,6 +114,17 @@ def test_up_again_changes_nothing_that_runs_and_a_changed_loop_comes_into_force(
     assert {s.name: s.pid for s in stack.status()} == before
 
 
+def test_prometheus_keeps_a_year_of_what_the_page_shows_and_every_window_whole(
+    settings: Settings, loop_path: Path
+) -> None:
+    text = loop_path.read_text(encoding="utf-8")
+    long = text.replace("monitoring:\n", "monitoring:\n  window: 30d\n")
+    loop_path.write_text(long, encoding="utf-8")
+    with Stack(settings, loop_path, owned=True):
+        answer = httpx.get(f"{settings.prometheus}/api/v1/status/runtimeinfo").json()
+    assert answer["data"]["storageRetention"] == "395d"
+
+
 def test_the_webhook_takes_the_stacks_token_alone(stack: Stack) -> None:
     token = stack.files.token
     assert token.stat().st_mode & 0o777 == 0o600

@@ -33,6 +33,17 @@ def test_a_service_that_misses_two_scrapes_is_not_down_yet(loop: Loop) -> None:
     assert Timing(loop).hold(AlertKind.SERVICE_DOWN) == 3 * Timing(loop).scrape == 90
 
 
+def test_what_is_kept_holds_the_longest_window_behind_all_that_the_page_shows(
+    changed: Changed,
+) -> None:
+    day = 86_400
+    alerts = [{"kind": "quality_decay", "threshold": 1, "window": "60d"}]
+    timing = Timing(changed(monitoring={"window": "30d", "alerts": alerts}))
+    assert timing.kept == (365 + 60) * day
+    fast = Timing(timing.loop, 600)
+    assert fast.kept == 15 * day + fast.window(AlertKind.QUALITY_DECAY), "a demo is looked at later"
+
+
 @given(speedup=st.floats(1, 1e9))
 def test_a_window_always_holds_enough_scrapes(loop: Loop, speedup: float) -> None:
     timing = Timing(loop, speedup)
