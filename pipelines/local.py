@@ -7,6 +7,7 @@ starts on a laptop. Exit code 0: the run came to an outcome, whichever; 1: it fa
 import argparse
 import os
 import sys
+import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -18,6 +19,7 @@ from components.images import CONTROL, DATA, TRAIN
 from kontinual.errors import KontinualError
 from kontinual.home import require_writable, settings_of
 from kontinual.interpreters import data_interpreter
+from kontinual.scratch import clear_scratch, make_scratch
 from kontinual.settings import Settings
 from pipelines.warm import WarmPython
 
@@ -76,8 +78,12 @@ def main() -> int:
     os.environ.setdefault("PYTHONUNBUFFERED", "1")
     try:
         settings = settings_of(args.loop)
+        require_writable(settings.home)
+        folder = settings.home.resolve() / "runs" / args.run_id
+        # kfp's command leaves a folder for every task, Beam one for every computation.
+        scratch = make_scratch(folder)
+        tempfile.tempdir = str(scratch)
         with warm_pythons(settings) as pythons:
-            require_writable(settings.home)
             pythons[DATA].start()
             # A second of imports, beside which that one gets warm.
             from pipelines.runner import run
@@ -89,7 +95,10 @@ def main() -> int:
                 seed=args.seed,
                 settings=settings,
                 pythons=pythons,
+                scratch=scratch,
             )
+        # Not when interrupted: then a task may still be taking back what it began.
+        clear_scratch(folder)
     except KontinualError as exc:
         print(exc, file=sys.stderr)
         return 1

@@ -1,8 +1,6 @@
 """kfp.local with an interpreter for each image, warm for all tasks but the first ones."""
 
 import shlex
-import shutil
-import tempfile
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
@@ -71,15 +69,13 @@ def run(
     seed: int,
     settings: Settings,
     pythons: Mapping[str, WarmPython],
+    scratch: Path,
 ) -> RunRecord | None:
-    """Run the pipeline to its end.
+    """Run the pipeline to its end; `scratch` is for the temporary files of its tasks.
 
     Returns:
         What the run recorded of itself; None when it did not come so far.
     """
-    # kfp's command leaves a folder for every task, Beam one for every computation. Under the
-    # system's folder, for the path of a Unix socket has to be short.
-    scratch = Path(tempfile.mkdtemp(prefix="kontinual-run-"))
     # kfp.local finds its runner by exact type, but this handler when a task starts.
     tasks.SubprocessTaskHandler = handler(settings, pythons, scratch=scratch)
     artifacts = settings.home.resolve() / "runs" / run_id / "artifacts"
@@ -91,6 +87,4 @@ def run(
     # What it says of every step: here a run shares the machine, as it always did.
     warnings.filterwarnings("ignore", message="Task .* have no effect in the current local runner")
     continual_learning(loop=loop, run_id=run_id, trigger=trigger, seed=seed)
-    # Not when interrupted: then a task may still be taking back what it began.
-    shutil.rmtree(scratch, ignore_errors=True)
     return Lake(settings.lake_url, load_loop(loop)).journal(run_id).record()

@@ -16,6 +16,7 @@ from typing import Any, Protocol
 import psutil
 
 from kontinual.errors import ServiceError
+from kontinual.scratch import clear_scratch
 from kontinual.spec import Loop, Outcome, RunRecord
 from kontinual.trigger import claim
 from kontinual.trigger.contracts import Run, RunKind
@@ -133,6 +134,7 @@ class LocalLauncher:
         record = self._records(run.id) or self._failed(run, folder, self._exit_code(run.id, folder))
         if record.outcome is Outcome.FAILED and not self._retreat.is_over(run):
             return None
+        clear_scratch(folder)
         self._forget(run.id)
         return record
 

@@ -13,6 +13,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from kontinual.scratch import make_scratch
 from kontinual.spec import Loop, Outcome, RunRecord
 from kontinual.trigger import Act, LauncherByKind, LocalLauncher, Run, RunKind, Wish, claim
 from kontinual.trigger import launcher as launcher_module
@@ -369,3 +370,18 @@ def test_a_run_that_has_ended_leaves_no_zombie(make: Make) -> None:
     os.kill(pid, signal.SIGKILL)
     outcome_of(launcher)
     assert not psutil.pid_exists(pid), "a year of runs would fill the table of processes"
+
+
+def test_what_a_killed_run_has_left_in_the_systems_temporary_folder_goes(
+    make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    launcher = make()
+    launcher.launch(RUN)
+    left = make_scratch(tmp_path / "runs" / RUN.id)
+    (left / "gigabytes").touch()
+    assert launcher.outcome(RUN) is None
+    assert left.is_dir(), "it is at work with them"
+    kill(launcher)
+    outcome_of(launcher)
+    assert not left.exists()
