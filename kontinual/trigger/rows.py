@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from itertools import islice
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, bindparam, func, or_, select
+from sqlalchemy import ColumnElement, Connection, bindparam, func, or_, select, union_all
 
 from kontinual.spec import Outcome, utc_text
 from kontinual.trigger import tables
@@ -35,6 +35,7 @@ Row = Mapping[Any, Any]
 Alert = tuple[str, str]  # fingerprint and start
 NOT_OF_A_TRIGGER = {"loop", "occurrence", "answer"}
 NOT_OF_A_RUN = {"loop", "kind", "outcome"}
+HELD = Answer.HOLD.value
 DAY = timedelta(days=1)
 PAGE = 1000  # entries
 MANY = 500  # values in one IN (...): SQLite's older limit is 999 for a statement
@@ -168,9 +169,11 @@ def open_summary(connection: Connection, loop: str) -> tuple[str | None, int]:
 
 
 def _is_open(loop: str) -> ColumnElement[bool]:
+    """Two looks into the index, for nearly all are decided after a year; asked twice a second."""
     table = tables.triggers
-    undecided = or_(table.c.answer.is_(None), table.c.answer == Answer.HOLD.value)
-    return (table.c.loop == loop) & undecided
+    mine, answer = table.c.loop == loop, table.c.answer
+    undecided = (select(table.c.id).where(mine, a) for a in (answer.is_(None), answer == HELD))
+    return mine & table.c.id.in_(union_all(*undecided))
 
 
 def runs(connection: Connection, loop: str, *, only_open: bool) -> list[Run]:

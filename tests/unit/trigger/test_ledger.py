@@ -119,6 +119,30 @@ def test_a_delivery_of_more_alerts_than_one_question_holds_is_known_again(
     assert ledger.receive(alerts).duplicates == 600
 
 
+def test_who_asks_what_is_open_reads_nothing_of_what_is_decided(
+    ledger: Ledger, ask: MakeAsk, clock
+) -> None:
+    def effort() -> int:
+        """Steps of SQLite's machine, in hundreds."""
+        steps: list[None] = []
+        with ledger.reading() as connection:
+            driver = connection.connection.driver_connection
+            driver.set_progress_handler(lambda: steps.append(None), 100)
+            try:
+                assert len(rows.open_triggers(connection, "toy")) == 1
+                assert len(rows.unseen_triggers(connection, "toy", limit=9)) == 1
+                assert rows.open_summary(connection, "toy")[1] == 0
+            finally:
+                driver.set_progress_handler(None, 0)
+        return len(steps)
+
+    ledger.receive([ask()])
+    alone = effort()
+    more = ledger.receive([ask(starts_at=clock() + (i + 1) * HOUR) for i in range(500)])
+    ledger.decide(more.recorded, SUPPRESS)
+    assert effort() < alone + 20, "each decided one would cost dozens of steps"
+
+
 def test_a_resolved_alert_closes_and_never_starts(ledger: Ledger, ask: MakeAsk, clock) -> None:
     gone = Resolution(fingerprint="aa", starts_at=clock(), ends_at=clock() + HOUR)
     assert ledger.receive([], [gone]).resolved == []
