@@ -84,6 +84,7 @@ def evaluate(
         span=span,
         against=against,
         champion_lacks=lacking,
+        score_gap=_score_gap(new) if old_scorer and not lacking else None,
         resamples=resamples,
         comparisons=comparisons,
         findings=findings,
@@ -93,6 +94,10 @@ def evaluate(
         calibration=calibration(labels, new.challenger),
         champion_calibration=calibration(labels, before) if old_scorer else [],
     )
+
+
+def _score_gap(scored: Scored) -> float:
+    return float(scored.challenger.mean() - scored.champion.mean())
 
 
 def _named(spans: Sequence[int]) -> str:

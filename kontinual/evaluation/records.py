@@ -95,6 +95,11 @@ class Evaluation(_Record):
         default_factory=list,
         description="its features that loop.yaml no longer declares; it got null for them",
     )
+    score_gap: float | None = Field(
+        default=None,
+        description="mean score of the challenger less the champion's, on the new holdout; None "
+        "without a champion that scores its rows as they are",
+    )
     resamples: int
     comparisons: list[Comparison]
     findings: list[Finding]

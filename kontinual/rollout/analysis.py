@@ -67,6 +67,7 @@ def judge(
     rules: Rollout,
     earlier: Sequence[Comparison] = (),
     outcomes: Sequence[Stratum] | MetricsUnavailable = (),
+    score_gap: float = 0.0,
     concurrent: bool = True,
 ) -> Judgement:
     """Judge a step by what was counted so far.
@@ -77,6 +78,8 @@ def judge(
         earlier: the same for each step before that both versions shared.
         outcomes: log losses of what both versions predicted in each step, as far as labels
             are in; or why they can not be had.
+        score_gap: mean score of the canary less the stable version's in the evaluation. Where the
+            share of positives has moved, a version that learned it scores otherwise, and should.
         concurrent: False when the canary has all the traffic, and `step` has no stable side.
             Errors and latency are then compared with the stable version of the steps
             before; scores, which follow the hour, are not.
@@ -87,7 +90,7 @@ def judge(
         if concurrent
         else _errors_alone(step.canary.failures, pooled.stable.failures, rules),
         _latency(step if concurrent else Comparison(step.canary, pooled.stable), pooled, rules),
-        _scores(step, earlier, rules)
+        _scores(step, earlier, rules, score_gap)
         if concurrent
         else Check(name="scores", verdict=Verdict.UNJUDGED, reason="no stable scores beside it"),
         _log_loss(outcomes, rules),
@@ -152,19 +155,26 @@ def _errors_alone(canary: Sample, stable: Sample, rules: Rollout) -> Check:
     )
 
 
-def _scores(step: Comparison, earlier: Sequence[Comparison], rules: Rollout) -> Check:
+def _scores(
+    step: Comparison, earlier: Sequence[Comparison], rules: Rollout, expected: float
+) -> Check:
+    """Hypothesis: the canary scores as far from the stable version as it did in the evaluation."""
     limit = rules.checks.max_mean_score_gap
     strata = [(c.canary.scores, c.stable.scores) for c in (*earlier, step)]
     mirrored = [(stable, canary) for canary, stable in strata]
     canary, stable = strata[-1]
-    seen = f"mean score {canary.mean:.3f} against {stable.mean:.3f} (limit ±{limit:g})"
-    for side in (strata, mirrored):
-        if _shown(rise_evidence(side, limit=limit), rules, sides=2):
+    gap = canary.mean - stable.mean
+    seen = (
+        f"mean score {canary.mean:.3f} against {stable.mean:.3f} "
+        f"(evaluated {expected:+.3f}, limit ±{limit:g})"
+    )
+    for side, most in ((strata, limit + expected), (mirrored, limit - expected)):
+        if _shown(rise_evidence(side, limit=most), rules, sides=2):
             return Check(name="scores", verdict=Verdict.FAILED, reason=seen)
     return (
         _waiting("scores", canary, "canary", rules)
         or _waiting("scores", stable, "stable", rules)
-        or _within("scores", abs(canary.mean - stable.mean) <= limit, seen)
+        or _within("scores", abs(gap - expected) <= limit, seen)
     )
 
 

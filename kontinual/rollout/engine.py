@@ -71,7 +71,9 @@ class Engine:
     sleep: Callable[[float], None]
     speedup: float = 1.0
 
-    def start(self, *, champion: str | None, challenger: str) -> RolloutState:
+    def start(
+        self, champion: str | None, challenger: str, *, score_gap: float = 0.0
+    ) -> RolloutState:
         """Write down a new rollout, before anything is done."""
         now = self.clock()
         versions = [v for v in (champion, challenger) if v is not None]
@@ -80,6 +82,7 @@ class Engine:
             champion=champion,
             owner=champion,
             challenger=challenger,
+            score_gap=score_gap,
             packages={v: self.registry.package(v) for v in versions},
             started_at=now,
             updated_at=now,

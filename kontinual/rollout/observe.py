@@ -73,6 +73,7 @@ class Observer:
             rules=self.rules,
             earlier=state.shared,
             outcomes=self._outcomes(state, now),
+            score_gap=state.score_gap,
             concurrent=self._concurrent(state),
         )
 

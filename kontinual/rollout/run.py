@@ -25,6 +25,7 @@ def rollout(
     *,
     champion: str | None,
     challenger: str,
+    score_gap: float = 0.0,
     gateway: Gateway,
     metrics: Metrics,
     outcomes: Outcomes,
@@ -43,6 +44,7 @@ def rollout(
         loop: the declaration; its `rollout` is the plan.
         champion: the version the challenger was judged against, None if there was none.
         challenger: the version that should take over.
+        score_gap: by how much its mean score was above the champion's where it was judged.
         gateway: splits the traffic.
         metrics: where both versions' counters are read.
         outcomes: where predictions meet their labels.
@@ -70,7 +72,7 @@ def rollout(
                 raise GatewayError(
                     f"the rollout of version {left.challenger} has to end first: {left.reason}"
                 )
-        return engine.run(engine.start(champion=champion, challenger=challenger))
+        return engine.run(engine.start(champion, challenger, score_gap=score_gap))
 
 
 def resume(

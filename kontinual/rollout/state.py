@@ -61,6 +61,9 @@ class RolloutState(BaseModel):
     champion: str | None
     owner: str | None = Field(description="the champion when the registry was last heard")
     challenger: str
+    score_gap: float = Field(
+        default=0.0, description="mean score of the challenger less the champion's, as evaluated"
+    )
     packages: dict[str, Path] = Field(description="model package of either version")
     phase: Phase = Phase.DEPLOYING
     step: int = Field(default=0, ge=0, description="index into the plan's weights")

@@ -65,7 +65,10 @@ class RolloutChecks(Strict):
 
     max_error_rate_rise: Share = Field(default=0.02, description="share of 5xx answers, absolute")
     max_p99_ratio: float = Field(default=2.0, gt=1, description="canary p99 latency / stable p99")
-    max_mean_score_gap: Share = Field(default=0.15, description="mean predicted probability")
+    max_mean_score_gap: Share = Field(
+        default=0.15,
+        description="mean predicted probability, beyond what the evaluation's rows have shown",
+    )
     max_log_loss_rise: float = Field(
         default=0.05,
         gt=0,

@@ -38,6 +38,10 @@ def evaluate(
         report.parent.mkdir(parents=True, exist_ok=True)
         report.write_text(evaluation_html(evaluation), encoding="utf-8")
         here.note(
-            version=version, champion=champion, blessed=evaluation.blessed, reason=evaluation.reason
+            version=version,
+            champion=champion,
+            blessed=evaluation.blessed,
+            reason=evaluation.reason,
+            score_gap=evaluation.score_gap,
         )
         return evaluation

@@ -66,13 +66,15 @@ def rollout(loop: str, run_id: str, *, version: str, report: Path) -> RolloutRes
         if (stop := here.journal.notes().get(STOP)) is not None:
             raise KontinualError(f"run {run_id} was asked to end by {stop['by']}: start another")
         # The champion it was judged against: if another took over since, it is not promoted.
-        champion = here.journal.notes()["evaluate"]["champion"]
+        evaluated = here.journal.notes()["evaluate"]
+        champion = evaluated["champion"]
         parts = collaborators(here.loop, here.settings)
         try:
             result = shift(
                 here.loop,
                 champion=champion,
                 challenger=version,
+                score_gap=evaluated["score_gap"] or 0.0,
                 speedup=here.settings.speedup,
                 **parts,
             )

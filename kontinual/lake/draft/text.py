@@ -13,7 +13,7 @@ from ruamel.yaml.scalarstring import DoubleQuotedScalarString
 
 from kontinual.lake.draft.columns import Feature
 from kontinual.lake.draft.pace import Pace
-from kontinual.spec import API_VERSION, RolloutChecks, Validation, format_duration
+from kontinual.spec import API_VERSION, Validation, format_duration
 
 __all__ = ["Head", "declaration"]
 
@@ -219,9 +219,6 @@ def _watching(pace: Pace, slices: Sequence[str], *, steady: bool) -> list[str]:
         "  steps: [5, 25, 50, 100]  # percent of traffic",
         f"  step_duration: {_length(window / 10)}",
         f"  step_timeout: {_length(2 * window)}",
-        "  # A challenger whose mean score differs by more from the champion's is rolled back.",
-        "  # Can the share of the label 1 move more, by nature? Then allow as much.",
-        f"  checks: {{max_mean_score_gap: {RolloutChecks().max_mean_score_gap:g}}}",
         "",
         "monitoring:",
         f"  window: {_length(window)}  # some {expected:,} rows at the history's pace",

@@ -9,6 +9,7 @@ import pytest
 
 from kontinual.errors import LakeError, ModelPackageError
 from kontinual.evaluation import Evaluation, evaluate, evaluation_html
+from kontinual.evaluation.groups import Scorer
 from kontinual.lake import Lake, Verdict, is_holdout
 from kontinual.spec import CategoryFeature
 from kontinual.training import prepare, train
@@ -39,6 +40,18 @@ def test_a_model_that_learnt_the_new_world_is_blessed(judge, model, turned):
     assert found.blessed
     assert found.reason.startswith("Blessed: log loss on span 2 falls from")
     assert "no objection from" in found.reason
+
+
+def test_the_evaluation_tells_by_how_much_the_scores_moved(judge, model, turned, lake):
+    before, after = model(2, 0), model(2, 0.3, bias=1.0)
+
+    found = judge(before, after, span=2)
+
+    _, held = lake.recent_holdout(2)
+    means = [Scorer(package).scores(held.read()).mean() for package in (before, after)]
+    assert found.score_gap == pytest.approx(means[1] - means[0])
+    assert found.score_gap > 0.1
+    assert judge(None, after, span=2).score_gap is None
 
 
 def test_a_model_that_forgot_the_old_world_is_not(judge, model, turned):
@@ -298,6 +311,7 @@ def test_a_champion_does_without_a_feature_that_was_taken_out(
     found = evaluate(changed, later, champion=champion, challenger=challenger, span=1, seed=1)
 
     assert found.champion_lacks == ["b"]
+    assert found.score_gap is None, "the champion's scores of such rows are not its own"
     assert found.reason.endswith("got null for `b`, which loop.yaml no longer declares.")
     auc = found.about("roc_auc", "new")[0]
     assert 0.7 < auc.champion < 0.95  # by `a` alone

@@ -60,6 +60,16 @@ def test_a_gap_of_scores_fails_in_both_directions() -> None:
     assert verdict(tally(80, score=0.38), tally(1000, score=0.28)) is Verdict.PASSED
 
 
+@pytest.mark.parametrize(("stable", "learned"), [(0.28, 0.7), (0.7, 0.28)])
+def test_a_canary_that_learned_another_share_of_positives_scores_as_it_was_evaluated(
+    stable: float, learned: float
+) -> None:
+    champion, gap = tally(1000, score=stable), learned - stable
+    assert verdict(tally(80, score=learned), champion, score_gap=gap) is Verdict.PASSED
+    assert verdict(tally(80, score=stable), champion, score_gap=gap) is Verdict.FAILED
+    assert verdict(tally(80, score=learned), champion, score_gap=-gap) is Verdict.FAILED
+
+
 def test_a_canary_that_answers_nothing_useful_never_passes() -> None:
     """4xx answers carry no score: however many, the step stays inconclusive."""
     refusing = Tally(counts={"requests": 5000.0})

@@ -46,6 +46,14 @@ def test_inverted_scores_are_rolled_back_at_the_first_step(world: World) -> None
     world.assert_one_champion()
 
 
+def test_scores_that_moved_as_the_evaluation_said_are_promoted(world: World) -> None:
+    world.traffic.versions["2"] = Behaviour(score=0.7)
+    result = rollout(world.loop, champion="1", challenger="2", score_gap=0.4, **world.parts)
+    assert result.outcome is Outcome.PROMOTED, result.reason
+    assert "evaluated +0.400" in result.steps[0].reason
+    world.assert_one_champion()
+
+
 @pytest.mark.parametrize(
     ("how", "said"),
     [

@@ -21,7 +21,7 @@ BEFORE = {
     "validate": {"accepted": True},
     "tune": {},
     "train": {"version": "7"},
-    "evaluate": {"blessed": True, "champion": "6"},
+    "evaluate": {"blessed": True, "champion": "6", "score_gap": 0.25},
 }
 
 
@@ -101,6 +101,27 @@ def test_an_interrupt_after_the_swap_is_no_failure_of_the_rollout(
         step.rollout(LOOP, RUN, version="7", report=tmp_path / "report.md")
     ended = record(LOOP, RUN, "1")
     assert (ended.outcome, ended.champion) == (outcome, champion)
+
+
+@pytest.mark.parametrize(("noted", "expected"), [(0.25, 0.25), (None, 0.0)])
+def test_a_rollout_knows_by_how_much_the_evaluation_saw_scores_move(
+    journal: RunJournal,
+    store: FolderStore,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    noted: float | None,
+    expected: float,
+) -> None:
+    journal.note("evaluate", journal.notes()["evaluate"] | {"score_gap": noted})
+    told: dict[str, object] = {}
+
+    def shift(*_: object, **options: object) -> RolloutResult:
+        told.update(options)
+        return RolloutResult.of(state(Phase.DONE))
+
+    monkeypatch.setattr(step, "shift", shift)
+    step.rollout(LOOP, RUN, version="7", report=tmp_path / "report.md")
+    assert told["score_gap"] == expected
 
 
 def test_the_outcome_is_in_the_journal_before_anything_else_is_done(
