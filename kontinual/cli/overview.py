@@ -50,10 +50,11 @@ def _steered(loop: Loop, settings: Settings) -> list[Line]:
     try:
         with client_of(loop, settings) as client:
             status = client.status()
-            run = status["run_in_progress"]
+            run, last = status["run_in_progress"], status["last_run"]
             return [
                 ("champion", _champion(status["champion"])),
                 ("run", "none" if run is None else _run(client.run(run))),
+                *([] if last is None else [("last run", _ended(client.run(last)))]),
                 ("paused", _paused(status)),
                 *_circuit(status),
                 ("held triggers", _held([client.trigger(n) for n in status["open_triggers"]])),
@@ -69,6 +70,11 @@ def _champion(version: str | None) -> str:
 def _run(run: dict[str, Any]) -> str:
     asked = "" if run["stop"] is None else f", asked to end by {_act(run['stop'])}"
     return f"{run['id']} since {_minute(run['launched_at'] or run['accepted_at'])}{asked}"
+
+
+def _ended(run: dict[str, Any]) -> str:
+    outcome = run["outcome"].replace("_", " ")
+    return f"{run['id']} {outcome} at {_minute(run['ended_at'])}: {run['reason']}"
 
 
 def _paused(status: dict[str, Any]) -> str:

@@ -129,6 +129,7 @@ class TriggerService:
             loop=self.loop.name,
             champion=self.champion.version,
             run_in_progress=state.run_in_progress,
+            last_run=state.last_run,
             open_triggers=[t.id for t in self.ledger.triggers(only_open=True)],
             paused=state.paused,
             paused_everywhere=state.paused_everywhere,

@@ -193,6 +193,7 @@ class Status(_View):
     loop: str
     champion: str | None
     run_in_progress: str | None
+    last_run: str | None = Field(description="the last retraining that ended")
     open_triggers: list[int]
     paused: Act | None
     paused_everywhere: Act | None

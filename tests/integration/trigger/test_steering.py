@@ -292,6 +292,7 @@ def test_a_run_by_hand_is_in_the_ledger_shown_and_stopped_by_another_hand(
         "run flights-by-hand: stopped: stopped by ana: a mistake",
     ]
     assert launcher.launched[0].wish.seed == 7
+    assert ana.get("/status").json()["last_run"] == "flights-by-hand"
 
 
 def test_the_ledger_shows_a_run_by_its_whole_id_on_a_narrow_terminal(

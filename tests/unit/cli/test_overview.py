@@ -20,6 +20,7 @@ STATUS = {
     "loop": "flights",
     "champion": "3",
     "run_in_progress": None,
+    "last_run": None,
     "open_triggers": [],
     "paused": None,
     "paused_everywhere": None,
@@ -82,6 +83,7 @@ def test_a_busy_loop_tells_who_and_why(
     answers["/api/v1/status"] = STATUS | {
         "champion": None,
         "run_in_progress": "flights-7",
+        "last_run": "flights-6",
         "open_triggers": [7, 8],
         "paused": ANA,
         "paused_everywhere": ANA | {"by": "bo"},
@@ -93,6 +95,12 @@ def test_a_busy_loop_tells_who_and_why(
         "accepted_at": "2026-05-04T08:00:00Z",
         "launched_at": None,
         "stop": ANA,
+    }
+    answers["/api/v1/runs/flights-6"] = {
+        "id": "flights-6",
+        "ended_at": "2026-05-03T21:04:05Z",
+        "outcome": "rejected_data",
+        "reason": "`temp` is in other units",
     }
     for n in (7, 8):
         answers[f"/api/v1/triggers/{n}"] = {
@@ -113,6 +121,9 @@ def test_a_busy_loop_tells_who_and_why(
     assert told["run"] == (
         "flights-7 since 2026-05-04 08:00 UTC, "
         "asked to end by ana at 2026-05-04 09:00 UTC: a release"
+    )
+    assert told["last run"] == (
+        "flights-6 rejected data at 2026-05-03 21:04 UTC: `temp` is in other units"
     )
     assert told["paused"] == (
         "yes, by ana at 2026-05-04 09:00 UTC: a release; "
