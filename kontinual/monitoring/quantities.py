@@ -313,6 +313,7 @@ def _service_down(t: _Terms, services: Iterable[str], namespace: str | None) -> 
     """How many processes of a service do not answer; 1 when Prometheus knows none.
 
     Predictors are labelled with their loop when they are scraped: those of another are its own.
+    Before the first champion none is expected.
     """
     place = f', namespace="{namespace}"' if namespace else ""
 
@@ -320,10 +321,14 @@ def _service_down(t: _Terms, services: Iterable[str], namespace: str | None) -> 
         loop = f', loop="{t.timing.loop.name}"' if job == "predictor" else ""
         return f'up{{job="{job}"{place}{loop}}}'
 
+    def unknown(job: str) -> str:
+        absent = f"sum(absent({answers(job)}))"
+        return f"{absent} and on () {_CHAMPION}{{{t.model}}}" if job == "predictor" else absent
+
     return [
         RecordingRule(
             t.kind.series,
-            f"sum(1 - {answers(job)}) or sum(absent({answers(job)}))",
+            f"sum(1 - {answers(job)}) or {unknown(job)}",
             {"model": t.timing.loop.name, "service": job},
         )
         for job in services

@@ -103,6 +103,12 @@ def _tests(timing: Timing, alert: Alert, step: int) -> list[dict[str, Any]]:
     if kind not in _WITHOUT_ROWS:
         few = world(least * sample / (4 * end), bad=True)
         found.append(test("silent with too few rows", [*few, first], fires=False))
+    if kind is AlertKind.SERVICE_DOWN and alert.threshold < 1:
+        unserved = [
+            w for w in world(least, bad=False) if f'loop="{timing.loop.name}"' not in w["series"]
+        ]
+        found.append(test("silent before the first champion", unserved, fires=False))
+        found.append(test("fires when the champion is not served", [*unserved, first], fires=True))
     if kind not in _WITHOUT_CHAMPION:
         other = world(least, bad=True)
         found.append(test("silent when not the champion", [*other, second], fires=False))

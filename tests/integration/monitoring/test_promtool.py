@@ -157,6 +157,16 @@ SABOTAGE = {
         'up{job="predictor", loop="flights"}',
         'up{job="predictor"}',
     ),
+    "predictors that are expected before there is a version": (
+        {"kind": "service_down", "threshold": 0},
+        ' and on () kontinual_champion_info{model="flights"}',
+        "",
+    ),
+    "a champion without a predictor": (
+        {"kind": "service_down", "threshold": 0},
+        'sum(absent(up{job="predictor", loop="flights"}))',
+        'sum(absent(up{job="envoy"}))',
+    ),
     "a service that is overlooked": (
         {"kind": "service_down", "threshold": 0},
         '1 - up{job="envoy"}',
