@@ -76,6 +76,9 @@ def status(loop: LoopPath) -> None:
     stack = Stack(settings, loop)
     lines = stack.status()
     _print(lines)
+    if all(line.state == "down" for line in lines):
+        print(f"the stack is not up: kontinual up {loop}")
+        raise typer.Exit(1)
     _print_overview(declared, stack, down={s.name for s in lines if s.state != "ready"})
     _print_addresses(declared, stack, loop)
     if any(line.state != "ready" for line in lines):

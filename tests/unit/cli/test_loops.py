@@ -108,3 +108,11 @@ def test_a_missing_data_environment_is_told_before_anything_starts(tmp_path: Pat
     assert told.returncode == 1
     assert f"interpreter {nowhere} is not there; run `make setup`" in told.stderr
     assert [p.name for p in tmp_path.iterdir()] == ["loop.yaml"]
+
+
+def test_the_status_of_a_stack_that_is_not_up_says_what_starts_it(tmp_path: Path) -> None:
+    loop = declare(tmp_path / "loop.yaml", "ay")
+    told = kontinual("status", str(loop), folder=tmp_path)
+    assert told.returncode == 1
+    assert told.stdout.splitlines()[-1] == f"the stack is not up: kontinual up {loop}"
+    assert "not known" not in told.stdout
