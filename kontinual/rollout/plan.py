@@ -8,6 +8,7 @@ __all__ = ["Plan"]
 
 MIN_STEP_SECONDS = 3.0
 MIN_TIMEOUT_SECONDS = 30.0
+HURRIED_TIMEOUT_SECONDS = 120.0  # no speed-up makes a timeout shorter than this
 MAX_POLL_SECONDS = 15.0
 
 
@@ -15,8 +16,8 @@ MAX_POLL_SECONDS = 15.0
 class Plan:
     """When a step may end and when it must.
 
-    However fast a loop's time passes, a step lasts a few seconds: requests,
-    scrapes and this machine do not speed up with it.
+    However fast a loop's time passes, a step lasts a few seconds, and has minutes to gather
+    its requests: those, scrapes and this machine do not speed up with it.
     """
 
     weights: tuple[int, ...]
@@ -33,7 +34,9 @@ class Plan:
     def of(cls, rollout: Rollout, *, speedup: float = 1.0) -> "Plan":
         """The plan of a declaration whose time passes `speedup` times as fast."""
         step = max(MIN_STEP_SECONDS, rollout.step_duration.total_seconds() / speedup)
-        timeout = max(MIN_TIMEOUT_SECONDS, rollout.step_timeout.total_seconds() / speedup)
+        declared = rollout.step_timeout.total_seconds()
+        hurried = max(declared / speedup, min(declared, HURRIED_TIMEOUT_SECONDS))
+        timeout = max(MIN_TIMEOUT_SECONDS, hurried)
         return cls(
             tuple(rollout.steps), rollout.min_requests, step, max(timeout, step + MIN_STEP_SECONDS)
         )

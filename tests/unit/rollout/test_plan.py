@@ -21,3 +21,14 @@ def test_a_step_lasts_seconds_at_any_speed_and_can_end_before_it_must(speedup: f
     assert plan.step_seconds >= 3
     assert 0.5 <= plan.poll_seconds <= 15
     assert plan.timeout_seconds >= max(30, 2 * plan.step_seconds)
+
+
+def test_a_slow_machine_has_minutes_to_gather_requests_at_any_speed() -> None:
+    assert Plan.of(RULES, speedup=226_800).timeout_seconds == 120
+
+
+@pytest.mark.parametrize("declared", ["45s", "90s", "10m"])
+def test_no_speed_makes_a_timeout_longer_than_it_was_declared(declared: str) -> None:
+    rules = Rollout.model_validate({"step_duration": "1s", "step_timeout": declared})
+    slow, fast = Plan.of(rules), Plan.of(rules, speedup=1e6)
+    assert fast.timeout_seconds == min(slow.timeout_seconds, 120)
