@@ -87,7 +87,7 @@ async def _replay(
     with View(scores, watch, rows=len(traffic)) as view:
 
         def look() -> None:
-            traffic.held = watch.run_in_progress is not None
+            traffic.held = watch.busy
             view.show()
 
         looking = asyncio.create_task(watch.follow(look))

@@ -34,10 +34,11 @@ class Row:
 class Traffic:
     """The replayed months in order of time, thinned to an even sample.
 
-    A run takes a minute of the wall clock, in which months of the demo would
-    pass instead of an hour. So the calendar stands still while one goes on, and
-    the traffic goes on with `extra` rows: those of the last 30 days that the
-    sample left out. They are served and learnt from like any other.
+    A run takes a minute of the wall clock, and the way of an alert to it seconds, in which
+    months and weeks of the demo would pass instead of an hour; more of them on a slower
+    machine. So the calendar stands still while the loop is busy (`Watch.busy`), and the
+    traffic goes on with `extra` rows: those of the last 30 days that the sample left
+    out. They are served and learnt from like any other.
     """
 
     def __init__(
