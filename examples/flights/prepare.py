@@ -19,7 +19,7 @@ __all__ = ["COLUMNS", "build", "flights"]
 LATE_MINUTES = 15
 WEATHER = ["temp", "dewp", "humid", "wind_dir", "wind_speed", "precip", "pressure", "visib"]
 COLUMNS = [
-    "flight_id", "departure", "hour", "day_of_week", "day_of_year", "distance",
+    "flight_id", "departure", "hour", "day_of_week", "distance",
     *WEATHER, "origin", "carrier", "dest", "late",
 ]  # fmt: skip
 
@@ -53,7 +53,6 @@ def build(flown: pd.DataFrame, weather: pd.DataFrame) -> pd.DataFrame:
         + rows["origin"]
         + departure.dt.strftime("-%H%M"),
         day_of_week=departure.dt.dayofweek.astype("int64"),
-        day_of_year=departure.dt.dayofyear.astype("int64"),
         distance=rows["distance"].astype(float),
         late=(rows["arr_delay"] > LATE_MINUTES).astype(int),
     )

@@ -51,7 +51,7 @@ def lake(tmp_path):
 
 
 def _flight(number: int) -> dict:
-    values = {"hour": 5, "day_of_week": 4, "day_of_year": 60, "distance": 1400.0, "temp": None}
+    values = {"hour": 5, "day_of_week": 4, "distance": 1400.0, "temp": None}
     weather = {"dewp": 20.0, "humid": 50.0, "wind_dir": 10.0, "wind_speed": 5.0, "precip": 0.0}
     rest = {"pressure": 1010.0, "visib": 10.0, "origin": "EWR", "carrier": "UA", "dest": "IAH"}
     return {
