@@ -11,13 +11,11 @@ app = typer.Typer(add_completion=False)
 @app.command()
 def demo(
     months: Annotated[str, typer.Option(help="months to replay, within 3-12")] = "3-12",
-    rows: Annotated[int, typer.Option(help="rows a month while no run goes on")] = 8000,
+    rows: Annotated[int, typer.Option(help="rows a month while the loop is not busy")] = 8000,
     batch: Annotated[
-        int, typer.Option(help="rows that one request asks for; one while a run goes on")
-    ] = 5,
-    rate: Annotated[
-        float, typer.Option(help="requests a second; half while a run goes on")
-    ] = 140.0,
+        int, typer.Option(help="rows that one request asks for; one while the loop is busy")
+    ] = 10,
+    rate: Annotated[float, typer.Option(help="requests a second")] = 70.0,
     seed: Annotated[int, typer.Option(help="of the sample and of every run")] = 0,
     poison: Annotated[
         int | None, typer.Option(help="a month whose units an upstream release changes")

@@ -34,8 +34,8 @@ class DemoOptions:
     out: Path = Path("build/demo")
     months: tuple[int, ...] = field(default_factory=lambda: tuple(range(3, 13)))
     rows_per_month: int = 8000
-    rows_per_request: int = 5
-    rate: float = 140.0
+    rows_per_request: int = 10
+    rate: float = 70.0
     seed: int = 0
     poison: int | None = None
     bad_challenger: bool = False
@@ -56,7 +56,7 @@ class DemoOptions:
 
     @property
     def month_seconds(self) -> float:
-        """Wall-clock seconds that a month takes while no run is going on."""
+        """Wall-clock seconds that a month takes while the loop is not busy."""
         return self.rows_per_month / (self.rate * self.rows_per_request)
 
     @property
