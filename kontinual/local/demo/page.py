@@ -6,7 +6,15 @@ from datetime import datetime
 from html import escape
 
 from kontinual.local.demo.plots import draw_drift, draw_quality, draw_weights
-from kontinual.local.demo.report import DemoReport, Overall, RunReport, Score, Series
+from kontinual.local.demo.report import (
+    DemoReport,
+    MonthReport,
+    Overall,
+    RunReport,
+    Score,
+    Series,
+    TriggerReport,
+)
 from kontinual.spec import Outcome
 
 __all__ = ["page"]
@@ -36,8 +44,10 @@ th, td { text-align: left; vertical-align: top; padding: .45rem .6rem;
 thead th { color: var(--soft); font-weight: 600; }
 .number { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
 .good { color: var(--good); font-weight: 600; } .bad { color: var(--bad); font-weight: 600; }
+summary { cursor: pointer; padding: .6rem 0; }
 small { color: var(--soft); } code { font-size: .92em; overflow-wrap: anywhere; }
 """
+_EVEN = 0.0005  # of ROC AUC: less would be shown as nothing
 _OUTCOMES = {
     Outcome.PROMOTED: "promoted",
     Outcome.REJECTED_DATA: "data refused",
@@ -83,12 +93,21 @@ def _lead(report: DemoReport) -> str:
             f"{abs(gain):.3f} {word} the {report.overall.frozen.auc:.3f} of a frozen copy of the "
             "first model"
         )
+        compared += _ahead(report.months)
     runs = _counted(len(retrainings), "retraining")
     kind = "lead worse" if gain is not None and gain < 0 else "lead"
     return (
         f'<p class="{kind}">The champion was replaced {_counted(promoted, "time")} in {runs}; '
         f"{compared}.</p>"
     )
+
+
+def _ahead(months: Sequence[MonthReport]) -> str:
+    """In how many of the months the champion ranks better."""
+    both = [(m.champion.auc, m.frozen.auc) for m in months]
+    gains = [champion - frozen for champion, frozen in both if champion and frozen]
+    ahead = sum(gain > _EVEN for gain in gains)
+    return f". Month by month it is ahead in {ahead} of {len(gains)}"
 
 
 def _figures(report: DemoReport) -> str:
@@ -170,14 +189,29 @@ def _months(report: DemoReport) -> str:
             _number(overall.frozen.log_loss),
         ]
     )
+    note = (
+        "<p><small>“All” ranks the rows of all months together: it asks besides that a score in "
+        "one month means what it means in another.</small></p>"
+    )
     heads = [
         "Month", "Rows", "Version", "AUC, champion", "AUC, frozen", "Gain",
         "Log loss, champion", "Log loss, frozen",
     ]  # fmt: skip
-    return _table(heads, rows, numeric=range(1, 8))
+    return _table(heads, rows, numeric=range(1, 8)) + note
 
 
 def _triggers(report: DemoReport) -> str:
+    """Those that started a run; the others, which may be many, are there to be opened."""
+    accepted = [t for t in report.triggers if t.decision == "accept"]
+    others = [t for t in report.triggers if t.decision != "accept"]
+    shown = _decided(accepted) if accepted else "<p>None started a run.</p>"
+    if not others:
+        return shown
+    told = f"{_counted(len(others), 'trigger')} that started no run, and why"
+    return f"{shown}<details><summary>{told}</summary>{_decided(others)}</details>"
+
+
+def _decided(triggers: Sequence[TriggerReport]) -> str:
     rows = [
         [
             escape(str(t.id)),
@@ -187,10 +221,10 @@ def _triggers(report: DemoReport) -> str:
             escape(t.reason),
             f"<code>{escape(t.run)}</code>" if t.run else "",
         ]
-        for t in report.triggers
+        for t in triggers
     ]
     heads = ["Trigger", "Received", "Alert", "Decision", "Reason", "Run"]
-    return _table(heads, rows) if rows else "<p>None came.</p>"
+    return _table(heads, rows)
 
 
 def _runs(report: DemoReport) -> str:
@@ -254,7 +288,7 @@ def _gain(champion: Score, frozen: Score) -> str:
     if champion.auc is None or frozen.auc is None:
         return "–"
     gain = champion.auc - frozen.auc
-    kind = "good" if gain > 0.0005 else "bad" if gain < -0.0005 else "even"
+    kind = "good" if gain > _EVEN else "bad" if gain < -_EVEN else "even"
     return f'<span class="{kind}">{gain:+.3f}</span>'
 
 

@@ -194,6 +194,26 @@ def test_the_page_says_what_happened_in_words(invented, series):
     assert page.open == []
 
 
+def test_a_reader_meets_the_triggers_that_started_runs_first_and_can_open_the_others(
+    invented, series
+):
+    html = render_report(DemoReport.model_validate(invented), series)
+    shown, folded = html.split("<details>")
+    folded, _ = folded.split("</details>")
+    assert "1712 new labels are in" in shown
+    assert "a run is in progress" not in shown
+    assert "1 trigger that started no run, and why" in folded
+    assert "a run is in progress" in folded
+
+
+def test_a_champion_behind_over_all_rows_is_still_said_to_be_ahead_in_its_months(invented, series):
+    invented["overall"]["champion"]["auc"] = 0.6
+    page = Page(render_report(DemoReport.model_validate(invented), series))
+    assert "0.035 below the 0.635 of a frozen copy of the first model" in page.text
+    assert "Month by month it is ahead in 5 of 5." in page.text
+    assert "ranks the rows of all months together" in page.text
+
+
 def test_each_plot_tells_those_who_can_not_see_it_what_it_shows(invented, series):
     page = Page(render_report(DemoReport.model_validate(invented), series))
     quality, weights, drift = page.labels
@@ -224,7 +244,7 @@ def test_a_demo_in_which_nothing_happened_still_has_a_page(invented):
     quiet["overall"] = {k: {"auc": None, "log_loss": None} for k in ("champion", "frozen")}
     page = Page(render_report(DemoReport.model_validate(quiet), NOTHING))
     assert "too few labels came back" in page.text
-    assert "None came." in page.text
+    assert "None started a run." in page.text
     assert page.labels == []
 
 
