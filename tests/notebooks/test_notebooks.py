@@ -100,7 +100,7 @@ def loop_file(tmp_path: Path) -> Path:
     """The flights, small, with a person who approves; its history is in the lake."""
     text = (ROOT / "examples" / "flights" / "loop.yaml").read_text(encoding="utf-8")
     for before, after in {
-        "cooldown: 28d": "cooldown: 0s\n  approval: always",
+        "cooldown: 35d": "cooldown: 0s\n  approval: always",
         "trials: 8, parallel: 2": "trials: 5, katib: {keep: true}, parallel: 2",
         "step_duration: 3d": "step_duration: 1s",
         "algorithm: tpe, seed": "algorithm: random, seed",

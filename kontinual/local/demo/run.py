@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import time
+from datetime import UTC, datetime
 
 import httpx
 import numpy as np
@@ -54,6 +55,7 @@ def demo(options: DemoOptions) -> DemoReport:
         console.print(masked(f"the loop's page, while it lasts: {settings.trigger}"))
         first = first_run(loop, settings=settings, seed=options.seed, console=console)
         frozen = _frozen_scores(loop, frame, first.version or "", settings)
+        time.sleep(_rest(first.ended_at, loop, settings))
         scores, watch = asyncio.run(_replay(loop, frame, frozen, settings, options))
         drift = drift_over_time(settings, since=first.ended_at)
         console.print("stopping the stack")
@@ -76,6 +78,12 @@ def _frozen_scores(loop: Loop, frame: pd.DataFrame, version: str, settings: Sett
     folder = Tracker(settings.tracking_uri, loop.name).package(version)
     matrix = Encoder(loop.data.features).encode({str(c): frame[c].tolist() for c in frame.columns})
     return OnnxModel.of(folder, threads=2).predict(matrix).astype(float)
+
+
+def _rest(ended_at: datetime, loop: Loop, settings: Settings) -> float:
+    """Seconds until the cooldown after the first run is over: a replayed month may be shorter."""
+    until = ended_at + loop.trigger.cooldown / settings.speedup
+    return max(0.0, (until - datetime.now(UTC)).total_seconds())
 
 
 async def _replay(

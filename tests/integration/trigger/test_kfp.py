@@ -52,7 +52,7 @@ def settings(
 @pytest.fixture
 def published(settings: Settings, tmp_path: Path) -> str:
     """A published loop, with a schedule; returns the address of its declaration."""
-    text = LOOP.read_text(encoding="utf-8").replace("cooldown: 28d", "cooldown: 0s")
+    text = LOOP.read_text(encoding="utf-8").replace("cooldown: 35d", "cooldown: 0s")
     text += "schedule: {every: 1d}\n"
     (tmp_path / "lake" / "flights").mkdir(parents=True)
     (tmp_path / "lake" / "flights" / "history.parquet").touch()

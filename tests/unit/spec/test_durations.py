@@ -62,8 +62,8 @@ def test_what_no_clock_counts_to_is_refused() -> None:
         ("timeout: 30m", "timeout: 0m", "training.tuning.timeout"),
         ("  window: 30d", "  window: 0s", "monitoring.window"),
         ("threshold: 3, window: 2h", "threshold: 3, window: 0h", "monitoring.alerts[10].window"),
-        ("cooldown: 28d", "hold_timeout: 0s", "trigger.hold_timeout"),
-        ("cooldown: 28d", "run_timeout: 0s", "trigger.run_timeout"),
+        ("cooldown: 35d", "hold_timeout: 0s", "trigger.hold_timeout"),
+        ("cooldown: 35d", "run_timeout: 0s", "trigger.run_timeout"),
     ],
 )
 def test_no_time_at_all_is_refused_where_it_means_nothing(
@@ -77,7 +77,7 @@ def test_no_time_at_all_is_refused_where_it_means_nothing(
 
 def test_no_time_at_all_is_taken_where_it_means_at_once(flights_path: Path) -> None:
     text = flights_path.read_text(encoding="utf-8")
-    for right, key in (("cooldown: 28d", "cooldown"), ("step_duration: 3d", "step_duration")):
+    for right, key in (("cooldown: 35d", "cooldown"), ("step_duration: 3d", "step_duration")):
         assert text.count(right) == 1
         text = text.replace(right, f"{key}: 0s")
     loop = parse_loop(text)
