@@ -1,5 +1,6 @@
 """Keeping score: the champion's answers and the frozen first model's, on the same rows."""
 
+import math
 from collections import Counter
 from dataclasses import dataclass
 
@@ -11,7 +12,8 @@ from kontinual.model import Quality, quality
 
 __all__ = ["Point", "Scoreboard"]
 
-BLOCK = 1000
+LEAST_BLOCK = 1000  # rows
+MOST_POINTS = 36  # in a year: a storm of two days is not to hide what a month shows
 Floats = npt.NDArray[np.float64]
 
 
@@ -63,15 +65,16 @@ class Scoreboard:
     def points(self) -> list[Point]:
         """Quality in blocks of rows, in order of time."""
         ordered = sorted(self._of(None), key=lambda a: a.row.time)
+        size = max(LEAST_BLOCK, math.ceil(len(ordered) / MOST_POINTS))
         points = []
-        for start in range(0, len(ordered) - BLOCK + 1, BLOCK):
-            block = ordered[start : start + BLOCK]
+        for start in range(0, len(ordered) - size + 1, size):
+            block = ordered[start : start + size]
             champion = _quality([(a.row.label, a.score) for a in block])
             frozen = _quality([(a.row.label, a.row.frozen) for a in block])
             if champion and frozen:
                 points.append(
                     Point(
-                        time=block[BLOCK // 2].row.time.isoformat(),
+                        time=block[size // 2].row.time.isoformat(),
                         version=Counter(a.version for a in block).most_common(1)[0][0],
                         champion_auc=champion.roc_auc,
                         frozen_auc=frozen.roc_auc,

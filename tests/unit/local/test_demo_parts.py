@@ -143,6 +143,14 @@ def test_the_score_is_that_of_scikit_learn_on_the_same_rows():
     assert len(board.points()) == 3
 
 
+def test_a_long_replay_is_drawn_in_blocks_long_enough_to_see_something():
+    board, rng = Scoreboard(), np.random.default_rng(0)
+    for month in range(3, 13):
+        for answer in answers(rng, 7700, month):
+            board.add(answer)
+    assert 30 <= len(board.points()) <= 36
+
+
 def test_no_quality_is_claimed_where_only_one_label_was_seen():
     board = Scoreboard()
     board.add(Answer(Row({}, 1, datetime(2013, 3, 1, tzinfo=UTC), 3, 0.5), 0.5, "1"))
