@@ -44,7 +44,7 @@ th, td { text-align: left; vertical-align: top; padding: .45rem .6rem;
 thead th { color: var(--soft); font-weight: 600; }
 .number { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
 .good { color: var(--good); font-weight: 600; } .bad { color: var(--bad); font-weight: 600; }
-summary { cursor: pointer; padding: .6rem 0; }
+.step { white-space: nowrap; } summary { cursor: pointer; padding: .6rem 0; }
 small { color: var(--soft); } code { font-size: .92em; overflow-wrap: anywhere; }
 """
 _EVEN = 0.0005  # of ROC AUC: less would be shown as nothing
@@ -242,12 +242,13 @@ def _runs(report: DemoReport) -> str:
         for r in report.runs
     ]
     heads = ["Run", "Trigger", "Outcome", "Version", "Time", "Rollout", "Reason"]
-    return _table(heads, rows) if rows else "<p>None was started.</p>"
+    return _table(heads, rows, numeric=[4]) if rows else "<p>None was started.</p>"
 
 
 def _steps(run: RunReport) -> str:
     return "<br>".join(
-        f"{s.weight} % {s.verdict} <small>({_counted(s.requests, 'request')})</small>"
+        f'<span class="step">{s.weight} % {s.verdict} '
+        f"<small>({_counted(s.requests, 'request')})</small></span>"
         for s in run.steps
     )
 
