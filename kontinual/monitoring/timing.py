@@ -10,6 +10,7 @@ __all__ = ["Timing"]
 
 _LEAST_WINDOW = 10  # seconds: ten scrapes at the fastest pace
 _SCRAPES_PER_WINDOW = 240
+_LEAST_DOWN = 10  # seconds: Prometheus takes up that a target is gone at most every five
 _YEAR = timedelta(days=365)  # as far back as the page looks
 _LEAST_KEPT = timedelta(days=15)
 
@@ -63,11 +64,14 @@ class Timing:
     def hold(self, kind: AlertKind) -> int:
         """How long the condition has to last.
 
-        A service that misses a scrape or two, as one does while it starts, is not down.
+        A service that misses a scrape or two, as one does while it starts, is not down, nor is a
+        predictor that was retired a moment ago.
         """
         alert = self.loop.monitoring.alert(kind)
         declared = self.scaled(alert.hold) if alert else 0
-        return max(declared, 3 * self.scrape) if kind is AlertKind.SERVICE_DOWN else declared
+        if kind is AlertKind.SERVICE_DOWN:
+            return max(declared, 3 * self.scrape, _LEAST_DOWN)
+        return declared
 
     def scaled(self, declared: timedelta, *, least: int = 0) -> int:
         """A declared duration at this speed, in whole seconds, rounded up."""

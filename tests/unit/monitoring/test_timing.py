@@ -33,6 +33,12 @@ def test_a_service_that_misses_two_scrapes_is_not_down_yet(loop: Loop) -> None:
     assert Timing(loop).hold(AlertKind.SERVICE_DOWN) == 3 * Timing(loop).scrape == 90
 
 
+def test_a_predictor_that_was_just_retired_is_not_down_however_fast_the_loop(loop: Loop) -> None:
+    fast = Timing(loop, 86_400)
+    assert fast.scrape == 1
+    assert fast.hold(AlertKind.SERVICE_DOWN) == 10
+
+
 def test_what_is_kept_holds_the_longest_window_behind_all_that_the_page_shows(
     changed: Changed,
 ) -> None:
