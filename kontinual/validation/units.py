@@ -102,7 +102,7 @@ def unit_change(now: Values, before: Values, *, unit: str = "") -> UnitChange | 
     ]
     best = min(candidates, key=lambda c: c.explained)
     # A shift this near to total happens to no quantity by itself, so the rest may be season.
-    share = 0.6 if distance > 0.8 and unit else 0.35
+    share = 0.65 if distance > 0.8 and unit else 0.35
     tolerated = max(0.1, share * distance) if distance > 0.8 and unit else max(0.05, 2 * chance)
     return best if best.explained <= min(tolerated, share * distance) else None
 

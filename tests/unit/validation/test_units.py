@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from kontinual.validation.units import conversions, unit_change
@@ -38,6 +38,7 @@ def test_miles_that_became_kilometres_are_named_even_when_rounded(seed, digits):
 
 @settings(max_examples=25, deadline=None)
 @given(seeds, st.floats(25, 80), st.floats(-14, 14))
+@example(720, 41.0, 14.0)
 def test_fahrenheit_that_became_celsius_is_named_across_a_month_of_season(seed, mean, warmer):
     now = (temperatures(seed, mean + warmer) - 32) / 1.8
     change = unit_change(now, temperatures(seed + 1, mean), unit="°F")
