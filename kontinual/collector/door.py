@@ -3,10 +3,10 @@
 from collections.abc import Collection
 
 from starlette.datastructures import Headers
-from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
+from kontinual.bodies import announces_more, limited
 from kontinual.browsers import comes_from_another_site, host_of
 
 __all__ = ["BODY_LIMIT", "Door"]
@@ -36,7 +36,7 @@ class Door:
         if refusal is not None:
             await refusal(scope, receive, send)
             return
-        await self._app(scope, _limited(receive), send)
+        await self._app(scope, limited(receive, BODY_LIMIT, told=_too_long()), send)
 
     def _refusal(self, method: str, headers: Headers) -> JSONResponse | None:
         if self._hosts and host_of(headers.get("host")) not in self._hosts:
@@ -45,25 +45,9 @@ class Door:
         if comes_from_another_site(method, headers):
             told = "a page of another site may not write here"
             return JSONResponse({"detail": told}, status_code=403)
-        length = headers.get("content-length", "")
-        if length.isdecimal() and int(length[:20]) > BODY_LIMIT:
+        if announces_more(headers, BODY_LIMIT):
             return JSONResponse({"detail": _too_long()}, status_code=413)
         return None
-
-
-def _limited(receive: Receive) -> Receive:
-    """The body, given up once it grows past the limit, whatever its length header says."""
-    seen = 0
-
-    async def limited() -> Message:
-        nonlocal seen
-        message = await receive()
-        seen += len(message.get("body", b""))
-        if seen > BODY_LIMIT:
-            raise HTTPException(413, _too_long())
-        return message
-
-    return limited
 
 
 def _too_long() -> str:

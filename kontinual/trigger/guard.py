@@ -3,11 +3,11 @@
 from collections.abc import Callable
 
 from starlette.datastructures import Headers
-from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from kontinual.bodies import announces_more, limited
 from kontinual.browsers import comes_from_another_site, host_of
 from kontinual.trigger.auth import Doorkeeper, Identity
 from kontinual.trigger.auth import Scope as Right
@@ -82,7 +82,8 @@ class Guard:
         if refusal is not None:
             await refusal(scope, receive, self._counted(send))
             return
-        await self._app(scope, self._limited(receive, most), self._counted(send))
+        body = limited(receive, most, told=_too_long(most))
+        await self._app(scope, body, self._counted(send))
 
     def _refusal(
         self, right: Right | None, most: int, headers: Headers, identity: Identity
@@ -93,24 +94,9 @@ class Guard:
                 return _answer(403, told)
             told = f"a bearer token or client certificate with the scope `{right}` is needed"
             return _answer(401, told, {"WWW-Authenticate": "Bearer"})
-        length = headers.get("content-length", "")
-        if length.isdecimal() and int(length) > most:
+        if announces_more(headers, most):
             return _answer(413, _too_long(most))
         return None
-
-    def _limited(self, receive: Receive, most: int) -> Receive:
-        """The body, given up as soon as it grows too long, whatever its header says."""
-        seen = 0
-
-        async def limited() -> Message:
-            nonlocal seen
-            message = await receive()
-            seen += len(message.get("body", b""))
-            if seen > most:
-                raise HTTPException(413, _too_long(most))
-            return message
-
-        return limited
 
     def _counted(self, send: Send) -> Send:
         async def counted(message: Message) -> None:
